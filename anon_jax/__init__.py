@@ -1,0 +1,3 @@
+"""Replaces faces in photographs and videos by people who do not exist."""
+
+__version__ = '0.1.0'

@@ -1,0 +1,29 @@
+"""Eight virtual devices, strict ranks, and the real data set folder for every test."""
+
+import os
+
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
+).strip()
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import pathlib
+
+import jax
+import pytest
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+jax.config.update('jax_debug_key_reuse', True)
+
+
+@pytest.fixture(scope='session')
+def real_data() -> pathlib.Path:
+  """The folder of real pictures named by ANON_JAX_DATA; tests that need it are skipped without."""
+  folder = os.environ.get('ANON_JAX_DATA', '')
+  if not folder:
+    pytest.skip('ANON_JAX_DATA is not set: it names the folder that holds the real pictures')
+  path = pathlib.Path(folder).resolve()
+  if not path.is_dir():
+    pytest.fail(f'ANON_JAX_DATA={folder!r} is not a folder')
+  return path
