@@ -1,0 +1,211 @@
+"""Weight files of the frozen feature networks: where they are, what they hold, their hashes."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+# The limit that safetensors itself sets for a header.
+_MAX_HEADER_BYTES = 100_000_000
+
+
+class WeightsError(ValueError):
+  """A weight file that is missing, damaged, or not the one that was asked for."""
+
+
+class Published(NamedTuple):
+  """Where the weights of one frozen network come from.
+
+  Attributes:
+    file: name of the safetensors file that this project reads.
+    source: name of the published file that the converter reads.
+    url: where the publisher keeps `source`.
+    sha256_prefix: first hexadecimal digits of the SHA-256 of `source`; torchvision puts them into
+      the file's name.
+  """
+
+  file: str
+  source: str
+  url: str
+  sha256_prefix: str
+
+
+_TORCHVISION = 'https://download.pytorch.org/models/'
+PUBLISHED: dict[str, Published] = {
+  'vgg19': Published('vgg19_imagenet.safetensors', 'vgg19-dcbb9e9d.pth', _TORCHVISION, 'dcbb9e9d'),
+  'squeezenet': Published(
+    'squeezenet_imagenet.safetensors', 'squeezenet1_1-b8a52dc0.pth', _TORCHVISION, 'b8a52dc0'
+  ),
+}
+
+
+def published(network: str) -> Published:
+  """Returns the entry of `network`, or raises ValueError with the choices."""
+  try:
+    return PUBLISHED[network]
+  except KeyError:
+    raise ValueError(
+      f'Unknown frozen network {network!r}; choose one of {sorted(PUBLISHED)}.'
+    ) from None
+
+
+class Header(NamedTuple):
+  """What a safetensors file says about itself before its numbers.
+
+  Attributes:
+    tensors: name -> (dtype as safetensors writes it, such as 'F32'; shape).
+    metadata: the free text fields of the file, empty where it has none.
+  """
+
+  tensors: dict[str, tuple[str, tuple[int, ...]]]
+  metadata: dict[str, str]
+
+
+def find_weights(network: str, folders: Sequence[str | Path]) -> Path:
+  """Returns the first file of `network`'s weights in `folders`.
+
+  Args:
+    network: a key of `PUBLISHED`.
+    folders: searched in this order.
+
+  Raises:
+    ValueError: unknown network.
+    WeightsError: no folder has the file; the message says how to get it.
+  """
+  entry = published(network)
+  for folder in folders:
+    path = Path(folder) / entry.file
+    if path.is_file():
+      return path
+  searched = ', '.join(repr(str(folder)) for folder in folders) or '(no folder given)'
+  raise WeightsError(
+    f'No weights of {network}: {entry.file} is in none of {searched}. Download {entry.source} from '
+    f'{entry.url} and run `anon-jax weights convert --network {network} {entry.source} -o FOLDER`, '
+    f"or set the config field perceptual_network to another network or to 'none'."
+  )
+
+
+def sha256_of(path: str | Path) -> str:
+  """Returns the SHA-256 of a file as 64 lower-case hexadecimal digits."""
+  with Path(path).open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def read_header(path: str | Path) -> Header:
+  """Reads names, dtypes, shapes and metadata of a safetensors file; WeightsError if damaged."""
+  with _opened(Path(path)) as file:
+    head = file.read(8)
+    length = int.from_bytes(head, 'little')
+    if len(head) < 8 or not 2 <= length <= _MAX_HEADER_BYTES:
+      raise WeightsError(f'{path} is not a safetensors file: its header length is not plausible.')
+    return _parse_header(path, file.read(length), length)
+
+
+def load_tensors(
+  path: str | Path, expected: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+  """Reads the float32 tensors of a safetensors file and checks them.
+
+  Where a JSON file of the same stem lies beside `path` and has a field `sha256`, the file must
+  have that hash. Where none is known, log `sha256_of(path)` so that a run can be traced.
+
+  Args:
+    path: a safetensors file.
+    expected: name -> shape of every tensor that the file must hold, and no others.
+
+  Raises:
+    WeightsError: unreadable or damaged file, another hash, or tensors other than `expected`; every
+      missing, unexpected or differing tensor is named.
+  """
+  path = Path(path)
+  header = read_header(path)
+  _check_tensors(path, header.tensors, expected)
+  with _opened(path) as file:
+    raw = file.read()
+  _check_hash(path, hashlib.sha256(raw).hexdigest())
+  try:
+    tensors = safetensors.numpy.load(raw)
+  except safetensors.SafetensorError as error:
+    raise WeightsError(f'{path} is damaged: {error}. Copy or convert it again.') from None
+  broken = [name for name, value in tensors.items() if not np.isfinite(value).all()]
+  if broken:
+    raise WeightsError(f'{path} holds NaN or infinity in {sorted(broken)}; convert it again.')
+  return tensors
+
+
+def _opened(path: Path):
+  try:
+    return path.open('rb')
+  except OSError as error:
+    raise WeightsError(f'Cannot read the weights {path}: {error.strerror}.') from None
+
+
+def _parse_header(path: str | Path, raw: bytes, length: int) -> Header:
+  if len(raw) < length:
+    raise WeightsError(f'{path} is truncated: its header ends after {len(raw)} of {length} bytes.')
+  try:
+    fields = json.loads(raw)
+    metadata = fields.pop('__metadata__', {})
+    tensors = {
+      name: (str(field['dtype']), tuple(int(side) for side in field['shape']))
+      for name, field in fields.items()
+    }
+    return Header(tensors, {str(key): str(value) for key, value in metadata.items()})
+  except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    raise WeightsError(f'{path} is not a safetensors file: its header cannot be read.') from None
+
+
+def _check_tensors(
+  path: Path,
+  found: Mapping[str, tuple[str, tuple[int, ...]]],
+  expected: Mapping[str, tuple[int, ...]],
+) -> None:
+  wrong = [f'{name} is missing' for name in sorted(expected.keys() - found.keys())]
+  wrong += [f'{name} is not expected' for name in sorted(found.keys() - expected.keys())]
+  for name in sorted(expected.keys() & found.keys()):
+    dtype, shape = found[name]
+    if shape != tuple(expected[name]):
+      wrong.append(f'{name} has shape {list(shape)} instead of {list(expected[name])}')
+    if dtype != 'F32':
+      wrong.append(f'{name} is {dtype} instead of F32')
+  if wrong:
+    raise WeightsError(f'{path} does not fit the network: {"; ".join(wrong)}.')
+  size, needed = path.stat().st_size, sum(4 * math.prod(shape) for shape in expected.values())
+  if size < needed:
+    raise WeightsError(f'{path} is truncated: {size} bytes cannot hold {needed} bytes of tensors.')
+
+
+def _check_hash(path: Path, found: str) -> None:
+  beside = path.with_suffix('.json')
+  if not beside.is_file():
+    return
+  try:
+    fields = json.loads(beside.read_text('utf-8'))
+  except (OSError, ValueError) as error:
+    raise WeightsError(f'{beside} cannot be read as JSON ({error}).') from None
+  known = fields.get('sha256') if isinstance(fields, dict) else None
+  if known is not None and known != found:
+    raise WeightsError(
+      f'{path} has SHA-256 {found} but {beside.name} says {known}: it was changed or damaged; '
+      f'convert or copy it again.'
+    )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+  """Writes `content` under a temporary name in the same folder, syncs it, then renames it."""
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.part')
+  try:
+    with temporary.open('wb') as file:
+      file.write(content)
+      file.flush()
+      os.fsync(file.fileno())
+    temporary.replace(path)
+  finally:
+    temporary.unlink(missing_ok=True)
