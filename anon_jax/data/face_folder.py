@@ -1,0 +1,138 @@
+"""A plain folder of faces: pictures, masks of the project's classes, and optional lists."""
+
+import hashlib
+import pathlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+from anon_jax.data import pictures
+from anon_jax.data.errors import DatasetError
+from anon_jax.data.face_builder import FaceBuilder, Item
+
+SPLITS = ('train', 'validation', 'test')
+_VALIDATION_SHARE = 0.05
+
+
+class FaceFolder(FaceBuilder):
+  """`images/` and `masks/` with equal stems; optional lists say split, identity, missing masks.
+
+  `masks_missing.txt` lists pictures that are left out because they have no mask on purpose (one
+  name a line, anything after it is a reason); `split.txt` has lines `NAME train|validation|test`
+  and must then name every picture; without it, 5 % of the pictures, chosen by the SHA-256 of their
+  name, are for validation. `identities.txt` has lines `NAME ID`; who is not listed is unknown.
+  A name may be written with or without its extension.
+  """
+
+  LAYOUT = (
+    'A face_folder holds images/NAME.jpg (.jpeg, .png), masks/NAME.png with the class number of '
+    'each pixel, and optionally masks_missing.txt, split.txt and identities.txt.'
+  )
+  MANUAL_DOWNLOAD_INSTRUCTIONS = LAYOUT
+
+  @classmethod
+  def list_items(cls, folder: pathlib.Path) -> dict[str, list[Item]]:
+    found = pictures.list_pictures(cls.require(folder / 'images'))
+    masks = _masks(cls.require(folder / 'masks'))
+    missing = _missing(folder / 'masks_missing.txt', found)
+    split_of = _assignments(folder / 'split.txt', found)
+    identity_of = _assignments(folder / 'identities.txt', found)
+    splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
+    for stem, path in found.items():
+      if stem in missing:
+        continue
+      if stem not in masks:
+        raise DatasetError(
+          f'{path} has no mask: {folder / "masks" / (stem + ".png")} is missing; add it, or list '
+          f'{path.name} in {folder / "masks_missing.txt"} to leave the picture out.'
+        )
+      split = _split(path, split_of, folder / 'split.txt')
+      identity = _identity(identity_of.get(stem, '-1'), path, folder / 'identities.txt')
+      splits[split].append(Item(path.name, path, (masks[stem],), identity))
+    if missing:
+      print(f'{folder}: {len(missing)} pictures listed in masks_missing.txt are left out.')
+    kept = {split: items for split, items in splits.items() if items}
+    if not kept:
+      raise DatasetError(f'{folder}: every picture is listed in masks_missing.txt; none is left.')
+    return kept
+
+  @classmethod
+  def raw_parts(cls, folder: pathlib.Path) -> Iterator[bytes]:
+    for part in ('images', 'masks'):
+      for path in sorted(cls.require(folder / part).iterdir()):
+        yield f'{part}/{path.name} {path.stat().st_size}'.encode()
+    for name in ('masks_missing.txt', 'split.txt', 'identities.txt'):
+      path = folder / name
+      yield path.read_bytes() if path.exists() else b''
+
+  @classmethod
+  def read_item(cls, item: Item) -> tuple[Image.Image, bytes | None, np.ndarray | None]:
+    picture, data = pictures.read_picture(item.picture)
+    (mask,) = item.masks
+    semantic_map = pictures.read_map(mask)
+    pictures.check_same_size(picture, item.picture, semantic_map, mask)
+    return picture, data, semantic_map
+
+
+def _masks(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+  return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == '.png'}
+
+
+def _stem(name: str, known: Iterable[str]) -> str | None:
+  """Returns the stem of the picture that a list calls `name`, or None if there is none."""
+  stem = name
+  for extension in pictures.EXTENSIONS:
+    if name.lower().endswith(extension):
+      stem = name[: -len(extension)]
+  return next((candidate for candidate in (name, stem) if candidate in known), None)
+
+
+def _missing(path: pathlib.Path, found: dict[str, pathlib.Path]) -> set[str]:
+  """Returns the stems that masks_missing.txt lists."""
+  missing = set()
+  for line in path.read_text().splitlines() if path.exists() else ():
+    if not line.strip():
+      continue
+    # A name may hold spaces; a reason follows the first space of a name without.
+    stem = _stem(line.strip(), found) or _stem(line.split(maxsplit=1)[0], found)
+    if stem is None:
+      raise DatasetError(f'{path} lists {line.strip()!r}, which names no picture; remove the line.')
+    missing.add(stem)
+  return missing
+
+
+def _assignments(path: pathlib.Path, found: dict[str, pathlib.Path]) -> dict[str, str]:
+  """Returns {stem: value} of a list with lines `NAME VALUE`; empty without the list."""
+  values: dict[str, str] = {}
+  for line in path.read_text().splitlines() if path.exists() else ():
+    if not line.strip():
+      continue
+    name, _, value = line.strip().rpartition(' ')
+    stem = _stem(name.strip(), found)
+    if stem is None:
+      raise DatasetError(
+        f'{path} has the line {line.strip()!r}; expected `NAME VALUE` of a picture.'
+      )
+    values[stem] = value
+  return values
+
+
+def _split(picture: pathlib.Path, split_of: dict[str, str], path: pathlib.Path) -> str:
+  """Returns the listed split, or the one drawn from the SHA-256 of the name without a list."""
+  if not split_of:
+    share = int.from_bytes(hashlib.sha256(picture.name.encode()).digest()[:8], 'big') / 2**64
+    return 'validation' if share < _VALIDATION_SHARE else 'train'
+  split = split_of.get(picture.stem)
+  if split not in SPLITS:
+    given = 'does not name' if split is None else f'puts into {split!r}'
+    raise DatasetError(
+      f'{path} {given} the picture {picture.name}; expected one of {", ".join(SPLITS)}.'
+    )
+  return split
+
+
+def _identity(value: str, picture: pathlib.Path, path: pathlib.Path) -> int:
+  if not value.removeprefix('-').isdecimal():
+    raise DatasetError(f'{path} gives {picture.name} the identity {value!r}; expected a number.')
+  return int(value)

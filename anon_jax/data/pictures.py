@@ -1,0 +1,161 @@
+"""Reads pictures and masks from disk completely, and encodes what is stored of them."""
+
+import io
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from anon_jax.data.errors import DatasetError
+
+EXTENSIONS = ('.jpg', '.jpeg', '.png')
+# Left in folders of pictures by file managers.
+_LITTER = ('thumbs.db', 'desktop.ini')
+# What Pillow's JPEG and PNG readers raise for files that are cut short or damaged.
+_BROKEN = (
+  OSError,
+  SyntaxError,
+  ValueError,
+  EOFError,
+  struct.error,
+  zlib.error,
+  Image.DecompressionBombError,
+)
+_PICTURE_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'YCbCr')
+_ORIENTATION = 0x0112  # the EXIF tag
+_JPEG_QUALITY = 95
+
+
+def list_pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Returns {stem: path} of the pictures directly inside `folder`, ordered by file name.
+
+  Raises:
+    DatasetError: a file is neither a JPEG nor a PNG, two pictures share their stem, or there is no
+      picture at all.
+  """
+  found: dict[str, pathlib.Path] = {}
+  for path in sorted(folder.iterdir()):
+    if path.name.startswith('.') or path.name.lower() in _LITTER:
+      continue
+    if path.suffix.lower() not in EXTENSIONS or not path.is_file():
+      raise DatasetError(f'{path} is not a picture; {folder} may hold {_extensions()} files only.')
+    if path.stem in found:
+      raise DatasetError(f'{found[path.stem]} and {path} share one stem; rename one of them.')
+    found[path.stem] = path
+  if not found:
+    raise DatasetError(f'{folder} holds no picture; expected {_extensions()} files in it.')
+  return found
+
+
+def _extensions() -> str:
+  return ', '.join(EXTENSIONS)
+
+
+def _load(path: pathlib.Path, data: bytes) -> Image.Image:
+  """Decodes all of a file's pixels."""
+  try:
+    image = Image.open(io.BytesIO(data), formats=('JPEG', 'PNG'))
+    image.load()
+  except Image.UnidentifiedImageError:
+    raise DatasetError(
+      f'{path} is neither a JPEG nor a PNG ({len(data)} bytes); replace or remove it.'
+    ) from None
+  except _BROKEN as error:
+    reason = ' '.join(str(error).split())
+    raise DatasetError(
+      f'{path} cannot be decoded ({reason}); it is cut short or damaged: replace or remove it.'
+    ) from error
+  return image
+
+
+def read_picture(path: pathlib.Path) -> tuple[Image.Image, bytes | None]:
+  """Decodes a picture completely.
+
+  Args:
+    path: a JPEG or PNG file.
+
+  Returns:
+    The upright RGB picture, and the file's bytes if they decode to exactly that, else None (grey,
+    with transparency, or turned by an EXIF orientation).
+
+  Raises:
+    DatasetError: the file is broken, or has more than 8 bits a channel.
+  """
+  data = path.read_bytes()
+  image = _load(path, data)
+  if image.mode not in _PICTURE_MODES:
+    raise DatasetError(f'{path} has pixels of kind {image.mode}; expected 8 bits a channel.')
+  turned = image.getexif().get(_ORIENTATION, 1) != 1
+  if image.mode == 'RGB' and not turned:
+    return image, data
+  if turned:
+    image = ImageOps.exif_transpose(image)
+  return image.convert('RGB'), None
+
+
+def read_map(path: pathlib.Path) -> np.ndarray:
+  """Decodes an indexed or grey mask to class numbers, uint8 [h, w].
+
+  Raises:
+    DatasetError: the file is broken, or is no mask of one byte a pixel.
+  """
+  image = _load(path, path.read_bytes())
+  if image.format != 'PNG' or image.mode not in ('P', 'L'):
+    raise DatasetError(
+      f'{path} is a {image.format} with pixels of kind {image.mode}; expected an indexed or grey '
+      '8-bit PNG that holds the class number of each pixel.'
+    )
+  return np.asarray(image)
+
+
+def check_same_size(
+  picture: Image.Image, picture_path: pathlib.Path, semantic_map: np.ndarray, path: pathlib.Path
+) -> None:
+  """Raises a DatasetError naming both files unless the map has the picture's size."""
+  height, width = semantic_map.shape
+  if picture.size != (width, height):
+    raise DatasetError(
+      f'{path} is {width} x {height} but its picture {picture_path} is '
+      f'{picture.width} x {picture.height}; a mask must have the size of its picture.'
+    )
+
+
+def reduced_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+  """Returns (width, height) with the longer side at most `max_side`; 0 leaves the size alone."""
+  longest = max(size)
+  if not max_side or longest <= max_side:
+    return size
+  width, height = (max(1, round(side * max_side / longest)) for side in size)
+  return width, height
+
+
+def encode_picture(picture: Image.Image, data: bytes | None, max_side: int) -> bytes:
+  """Returns the bytes to store: `data` where nothing changes, else a new JPEG.
+
+  Args:
+    picture: RGB.
+    data: the encoded file that `picture` was decoded from, or None if it was changed since.
+    max_side: longest side stored, in pixels; 0 for no limit.
+  """
+  size = reduced_size(picture.size, max_side)
+  if data is not None and size == picture.size:
+    return data
+  if size != picture.size:
+    # reducing_gap averages blocks of pixels (BOX) down to three times the size first.
+    picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+  out = io.BytesIO()
+  # subsampling=0 keeps colour at full resolution: small crops lose their lips and eyes otherwise.
+  picture.save(out, 'JPEG', quality=_JPEG_QUALITY, subsampling=0)
+  return out.getvalue()
+
+
+def encode_map(semantic_map: np.ndarray, size: tuple[int, int]) -> bytes:
+  """Returns a grey PNG of uint8 [h, w] class numbers, brought to (width, height) by nearest."""
+  image = Image.fromarray(semantic_map)
+  if image.size != size:
+    image = image.resize(size, Image.Resampling.NEAREST)
+  out = io.BytesIO()
+  image.save(out, 'PNG')
+  return out.getvalue()
