@@ -1,0 +1,68 @@
+"""How well H gives the foreground its colours back, beside the recoloured input itself."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from anon_jax import parallel
+from anon_jax.evaluation import quality
+from anon_jax.evaluation.intervals import bootstrap_mean
+from anon_jax.state import TrainState
+from anon_jax.steps.stage import Stage
+
+
+def evaluate_harmonization(
+  stage: Stage, state: TrainState, batches: Sequence[dict[str, np.ndarray]], mesh: Mesh
+) -> dict[str, Any]:
+  """Measures H on held-out pictures.
+
+  Args:
+    stage: a harmonize stage.
+    state: its state; the averaged parameters are used.
+    batches: padded batches with `_mask`, from `eval_dataset`.
+    mesh: the devices.
+
+  Returns:
+    `count`, and for each of l1, psnr and ssim inside the foreground a row with `method` and
+    `baseline` (the recoloured input returned as it is): mean and 95 % bootstrap interval over
+    pictures. Pictures without any foreground are counted in `without_foreground` and left out.
+  """
+
+  @jax.jit
+  def measure(state: TrainState, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    shown = stage.predict(state, batch)
+    target, mask = shown['target'], shown['mask']
+    rows = {'covered': mask.sum(axis=(1, 2, 3)), '_mask': batch['_mask']}
+    for name, metric in quality.METRICS.items():
+      rows[f'method/{name}'] = metric(target, shown['output'], mask)
+      rows[f'baseline/{name}'] = metric(target, shown['recoloured'], mask)
+    return rows
+
+  parts = [
+    parallel.fetch(measure(state, parallel.put_batch(batches[i], mesh)))
+    for i in range(len(batches))
+  ]
+  rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+  real = rows['_mask'] > 0
+  counted = real & (rows['covered'] > 0)
+  result: dict[str, Any] = {
+    'count': int(counted.sum()),
+    'without_foreground': int((real & ~counted).sum()),
+  }
+  for name in quality.METRICS:
+    result[name] = {
+      who: bootstrap_mean(rows[f'{who}/{name}'][counted]) for who in ('method', 'baseline')
+    }
+  return result
+
+
+def scalars(result: dict[str, Any]) -> dict[str, float]:
+  """Flattens a result to scalars for the log, such as `eval/l1` and `eval/l1_baseline`."""
+  flat = {}
+  for name in quality.METRICS:
+    flat[f'eval/{name}'] = result[name]['method']['mean']
+    flat[f'eval/{name}_baseline'] = result[name]['baseline']['mean']
+  return flat

@@ -1,0 +1,58 @@
+"""Building blocks shared by the project's networks. NHWC; norms in float32."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+def instance_norm(affine: bool = True, name: str | None = None) -> nn.InstanceNorm:
+  """Instance norm in float32 with the exact variance and PyTorch's epsilon.
+
+  The fast variance (E[x^2] - E[x]^2) is off by factors when a channel's mean is far from zero.
+  """
+  return nn.InstanceNorm(
+    epsilon=1e-5,
+    use_bias=affine,
+    use_scale=affine,
+    use_fast_variance=False,
+    dtype=jnp.float32,
+    name=name,
+  )
+
+
+def upsample(x: jax.Array) -> jax.Array:
+  """Doubles the sides of [b, h, w, c] by repeating pixels."""
+  b, h, w, c = x.shape
+  x = jnp.broadcast_to(x[:, :, None, :, None, :], (b, h, 2, w, 2, c))
+  return x.reshape(b, 2 * h, 2 * w, c)
+
+
+def downsample(x: jax.Array) -> jax.Array:
+  """Halves the sides of [b, h, w, c] by averaging squares of two pixels; h and w are even."""
+  return nn.avg_pool(x, (2, 2), (2, 2))
+
+
+class ResidualBlock(nn.Module):
+  """Norm, activation, convolution, twice, beside a shortcut that is learned where widths differ.
+
+  Attributes:
+    width: output channels.
+    dtype: computation dtype; parameters stay float32.
+  """
+
+  width: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shortcut = x.astype(self.dtype)
+    for index in (1, 2):
+      x = nn.swish(instance_norm(name=f'norm{index}')(x)).astype(self.dtype)  # [b h w .]
+      x = nn.Conv(self.width, (3, 3), dtype=self.dtype, name=f'conv{index}')(x)  # [b h w width]
+    if shortcut.shape[-1] != self.width:
+      shortcut = nn.Conv(
+        self.width, (1, 1), use_bias=False, dtype=self.dtype, name='shortcut'
+      )(shortcut)
+    return x + shortcut

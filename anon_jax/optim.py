@@ -1,0 +1,55 @@
+"""Optimizers, their updates, and the running average of parameters."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from anon_jax.state import Net
+
+
+def adam(learning_rate: float, b1: float, b2: float) -> optax.GradientTransformation:
+  """Adam as in the design card's section 3 (.5, .999; generator 1e-4, discriminator 4e-4)."""
+  return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
+
+
+def new_net(params: Any, optimizer: optax.GradientTransformation) -> Net:
+  """Pairs parameters with a fresh optimizer state."""
+  return Net(params, optimizer.init(params))
+
+
+def update(net: Net, grads: Any, optimizer: optax.GradientTransformation) -> Net:
+  """Returns the network after one optimizer update."""
+  updates, opt_state = optimizer.update(grads, net.opt_state, net.params)
+  return Net(optax.apply_updates(net.params, updates), opt_state)
+
+
+def copy(params: Any) -> Any:
+  """Copies parameters into buffers of their own: donation refuses a buffer held twice."""
+  return jax.tree.map(jnp.copy, params)
+
+
+def update_average(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
+  """Moves a running average towards `params`.
+
+  The decay is warmed up as min(decay, (1 + step) / (10 + step)), so that the average forgets the
+  random start.
+
+  Args:
+    average: the average so far.
+    params: the parameters after this update.
+    step: int32 scalar, updates applied before this one.
+    decay: in [0, 1).
+
+  Returns:
+    The new average.
+  """
+  done = step.astype(jnp.float32)
+  weight = 1 - jnp.minimum(decay, (1 + done) / (10 + done))
+  return jax.tree.map(lambda a, p: a + weight * (p - a), average, params)
+
+
+def norm(tree: Any) -> jax.Array:
+  """Returns the L2 norm over all leaves, float32."""
+  return optax.global_norm(tree).astype(jnp.float32)

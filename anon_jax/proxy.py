@@ -1,0 +1,136 @@
+"""The proxy task of HarmonizationNet (paper 3.2): recolour the foreground, ask for it back.
+
+Pure functions of arrays and a random key; they run inside the jitted step, so what a step sees
+depends on the seed alone, not on hosts or workers.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from anon_jax.data import semantic
+
+# Rows turn RGB into luma (BT.601) and two chroma axes of equal unit; the inverse is exact.
+_TO_YUV = np.array(
+  [
+    [0.299, 0.587, 0.114],
+    [0.595716, -0.274453, -0.321263],
+    [0.211456, -0.522591, 0.311135],
+  ],
+  np.float32,
+)
+_FROM_YUV = np.linalg.inv(_TO_YUV.astype(np.float64)).astype(np.float32)
+_EXACT = jax.lax.Precision.HIGHEST  # keeps TF32 out of colour arithmetic
+
+
+def foreground_mask(maps: jax.Array) -> jax.Array:
+  """Returns 1 where a semantic map [..., h, w] shows the replaced classes, float32 [..., h, w, 1]."""
+  member = functools.reduce(jnp.logical_or, [maps == c for c in semantic.FOREGROUND])
+  return member[..., None].astype(jnp.float32)
+
+
+@functools.lru_cache(maxsize=32)
+def blur_matrix(size: int, sigma: float) -> np.ndarray:
+  """Returns the [size, size] float32 matrix whose product with a column is its Gaussian blur.
+
+  Each row is a Gaussian of standard deviation `sigma` pixels, cut at the border and normalised,
+  so that constant pictures stay constant up to the edge.
+  """
+  distance = np.arange(size)[:, None] - np.arange(size)[None, :]
+  kernel = np.exp(-0.5 * (distance / sigma) ** 2)
+  return (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def blur(images: jax.Array, sigma: float) -> jax.Array:
+  """Blurs [b, h, w, c] by a Gaussian of `sigma` pixels: two matrix products, exact at any sigma."""
+  rows = blur_matrix(images.shape[1], sigma)
+  columns = blur_matrix(images.shape[2], sigma)
+  return jnp.einsum('ih,bhwc,jw->bijc', rows, images, columns, precision=_EXACT)
+
+
+def appearance_condition(images: jax.Array, sigma_fraction: float) -> jax.Array:
+  """Returns the heavily blurred originals (paper 3.2): light and skin tone without features.
+
+  Args:
+    images: float32 [b, h, w, 3] in [-1, 1].
+    sigma_fraction: standard deviation as a share of the crop's side; .07 is 9 px at 128.
+
+  Returns:
+    float32 [b, h, w, 3] in [-1, 1].
+  """
+  return blur(images, sigma_fraction * images.shape[1])
+
+
+def recolour(key: jax.Array, image: jax.Array, foreground: jax.Array) -> jax.Array:
+  """Gives the foreground of one picture a random colouring that says nothing of the true one.
+
+  In this order: gamma, a gain per channel, a rotation of hue by any angle with a change of
+  saturation, contrast about the foreground's mean, and a brightness that puts the mean luma at a
+  random place. The hue is turned fully and the mean is drawn afresh, so neither can be read back.
+
+  Args:
+    key: one random key.
+    image: float32 [h, w, 3] in [-1, 1].
+    foreground: float32 [h, w, 1], 1 where the picture is recoloured.
+
+  Returns:
+    float32 [h, w, 3] in [-1, 1]; outside the foreground the very same values as `image`.
+  """
+  keys = jax.random.split(key, 6)
+  gamma = jnp.exp(jax.random.uniform(keys[0], (), minval=-0.7, maxval=0.7))
+  gain = jnp.exp(jax.random.uniform(keys[1], (1, 1, 3), minval=-0.5, maxval=0.5))
+  angle = jax.random.uniform(keys[2], (), minval=-jnp.pi, maxval=jnp.pi)
+  saturation = jax.random.uniform(keys[3], (), minval=0.0, maxval=2.0)
+  contrast = jnp.exp(jax.random.uniform(keys[4], (), minval=-0.5, maxval=0.5))
+  mean_luma = jax.random.uniform(keys[5], (), minval=0.25, maxval=0.75)
+
+  colour = (image + 1) / 2
+  # The floor keeps the power's derivative finite where a picture is black.
+  colour = jnp.maximum(colour, 1e-4) ** gamma * gain
+  yuv = jnp.einsum('hwc,dc->hwd', colour, _TO_YUV, precision=_EXACT)
+  luma, chroma = yuv[..., :1], yuv[..., 1:] * saturation
+  cos, sin = jnp.cos(angle), jnp.sin(angle)
+  turn = jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])
+  chroma = jnp.einsum('hwc,dc->hwd', chroma, turn, precision=_EXACT)
+  mean = jnp.sum(luma * foreground) / jnp.maximum(jnp.sum(foreground), 1.0)
+  luma = (luma - mean) * contrast + mean_luma
+  yuv = jnp.concatenate([luma, chroma], axis=-1)
+  colour = jnp.clip(jnp.einsum('hwc,dc->hwd', yuv, _FROM_YUV, precision=_EXACT), 0.0, 1.0)
+  return jnp.where(foreground > 0, colour * 2 - 1, image)
+
+
+def shrink(images: jax.Array, factor: int) -> jax.Array:
+  """Averages [b, h, w, c] over squares of `factor` pixels; h and w are multiples of it."""
+  if factor == 1:
+    return images
+  b, h, w, c = images.shape
+  return images.reshape(b, h // factor, factor, w // factor, factor, c).mean(axis=(2, 4))
+
+
+def make_example(
+  keys: jax.Array, images: jax.Array, maps: jax.Array, sigma_fraction: float, upscale: int = 1
+) -> dict[str, jax.Array]:
+  """Builds the proxy task's inputs and target for a batch (paper 3.2, Fig. 2).
+
+  Args:
+    keys: [b] random keys, one a picture.
+    images: float32 [b, s, s, 3] in [-1, 1], the target.
+    maps: uint8 [b, s, s], semantic maps.
+    sigma_fraction: blur of the appearance condition as a share of the side.
+    upscale: how many times larger the target is than the inputs.
+
+  Returns:
+    `target` [b, s, s, 3], `mask` [b, s, s, 1]; and at s / upscale: `recoloured` [.., 3],
+    `condition` [.., 3], `input_mask` [.., 1] (shares of covered pixels where upscale > 1).
+  """
+  mask = foreground_mask(maps)
+  recoloured = jax.vmap(recolour)(keys, images, mask)
+  return {
+    'target': images,
+    'mask': mask,
+    'recoloured': shrink(recoloured, upscale),
+    'condition': appearance_condition(shrink(images, upscale), sigma_fraction),
+    'input_mask': shrink(mask, upscale),
+  }

@@ -1,0 +1,190 @@
+"""Stage `harmonize`: HarmonizationNet on the proxy task (paper 3.2, eq. 2 and 3)."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from anon_jax import optim, proxy
+from anon_jax.losses import adversarial, perceptual, reconstruction
+from anon_jax.nets import harmonization
+from anon_jax.nets.discriminator import MultiScaleDiscriminator
+from anon_jax.nets.harmonization import HarmonizationNet
+from anon_jax.nets.perceptual import PerceptualNet
+from anon_jax.state import TrainState
+from anon_jax.steps.stage import Batch, Metrics, Stage
+
+# Streams of randomness in a step; samples have a key of their own.
+_PROXY_STREAM = 0
+_SAMPLE_SEED = 20220
+
+
+@dataclasses.dataclass(frozen=True)
+class HarmonizeOptions:
+  """Plain numbers of the stage.
+
+  Attributes:
+    image_size: side of the target in pixels.
+    upscale: target side over input side.
+    sigma_fraction: blur of the appearance condition as a share of the side.
+    feather: rim inside the mask, in pixels, over which H fades in.
+    adversarial_weight: weight of the LSGAN term of eq. 2.
+    perceptual_weight: weight of the perceptual term.
+    l1_weight: weight of the L1 term.
+    generator_lr: Adam's rate for H.
+    discriminator_lr: Adam's rate for D_H.
+    adam_b1: Adam's first decay.
+    adam_b2: Adam's second decay.
+    ema_decay: decay of H's running average.
+  """
+
+  image_size: int
+  upscale: int = 1
+  sigma_fraction: float = 0.07
+  feather: int = 2
+  adversarial_weight: float = 1.0
+  perceptual_weight: float = 10.0
+  l1_weight: float = 10.0
+  generator_lr: float = 1e-4
+  discriminator_lr: float = 4e-4
+  adam_b1: float = 0.5
+  adam_b2: float = 0.999
+  ema_decay: float = 0.999
+
+
+def to_signed(images: jax.Array) -> jax.Array:
+  """Turns uint8 pictures into float32 in [-1, 1]."""
+  return images.astype(jnp.float32) / 127.5 - 1
+
+
+def _fit(picture: jax.Array, side: int) -> jax.Array:
+  """Enlarges [b, h, w, c] to `side` where the inputs are smaller than the target."""
+  if picture.shape[1] == side:
+    return picture
+  return jax.image.resize(picture, (picture.shape[0], side, side, picture.shape[-1]), 'bilinear')
+
+
+def make_harmonize_stage(
+  generator: HarmonizationNet,
+  discriminator: MultiScaleDiscriminator,
+  options: HarmonizeOptions,
+  perceptual_net: PerceptualNet | None,
+  perceptual_params: Any = None,
+) -> Stage:
+  """Builds the stage.
+
+  Args:
+    generator: H.
+    discriminator: D_H; sees the target or output beside the mask and the appearance condition.
+    options: plain numbers.
+    perceptual_net: frozen network of the perceptual term; None leaves the term out.
+    perceptual_params: its published weights.
+
+  Returns:
+    A stage whose batches hold `image` uint8 [b, s, s, 3], `map` uint8 [b, s, s] and `index`
+    int32 [b].
+  """
+  o = options
+  gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2)
+  disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2)
+
+  def example(keys: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    return proxy.make_example(
+      keys, to_signed(batch['image']), batch['map'], o.sigma_fraction, o.upscale
+    )
+
+  def harmonize(params: Any, ex: dict[str, jax.Array]) -> jax.Array:
+    inputs = harmonization.harmonizer_inputs(ex['input_mask'], ex['recoloured'], ex['condition'])
+    rgb = generator.apply({'params': params}, inputs)
+    return harmonization.composite(rgb, ex['target'], ex['condition'], ex['mask'], o.feather)
+
+  def judge(params: Any, images: jax.Array, ex: dict[str, jax.Array]) -> list[jax.Array]:
+    conditions = [ex['mask'], _fit(ex['condition'], o.image_size)]
+    return discriminator.apply({'params': params}, images, conditions)
+
+  def init(key: jax.Array) -> TrainState:
+    root, gen_key, disc_key = jax.random.split(key, 3)
+    side = o.image_size // o.upscale
+    gen_params = generator.init(gen_key, jnp.zeros((1, side, side, 7)))['params']
+    picture = jnp.zeros((1, o.image_size, o.image_size, 3))
+    disc_params = discriminator.init(disc_key, picture, [picture[..., :1], picture])['params']
+    return TrainState(
+      step=jnp.zeros((), jnp.int32),
+      key=root,
+      nets={
+        'generator': optim.new_net(gen_params, gen_tx),
+        'discriminator': optim.new_net(disc_params, disc_tx),
+      },
+      ema={'generator': optim.copy(gen_params)},
+    )
+
+  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), _PROXY_STREAM)
+    ex = example(jax.random.split(key, batch['image'].shape[0]), batch)
+    gen, disc = state.nets['generator'], state.nets['discriminator']
+    # One forward pass of H serves both updates: D learns from `fake`, then H's gradient is pulled
+    # back through the same pass.
+    fake, pull_back = jax.vjp(lambda params: harmonize(params, ex), gen.params)
+
+    def disc_loss(params: Any) -> jax.Array:
+      return adversarial.lsgan_discriminator(
+        judge(params, ex['target'], ex), judge(params, fake, ex)
+      )
+
+    d_loss, d_grads = jax.value_and_grad(disc_loss)(disc.params)
+    new_disc = optim.update(disc, d_grads, disc_tx)
+
+    def gen_loss(images: jax.Array) -> tuple[jax.Array, Metrics]:
+      terms = {
+        'g_adversarial': adversarial.lsgan_generator(judge(new_disc.params, images, ex)),
+        'g_l1': reconstruction.l1(ex['target'], images),
+      }
+      total = o.adversarial_weight * terms['g_adversarial'] + o.l1_weight * terms['g_l1']
+      if perceptual_net:
+        terms['g_perceptual'] = perceptual.perceptual_loss(
+          perceptual_net, state.frozen['perceptual'], ex['target'], images
+        )
+        total += o.perceptual_weight * terms['g_perceptual']
+      return total, terms
+
+    (g_loss, terms), d_fake = jax.value_and_grad(gen_loss, has_aux=True)(fake)
+    (g_grads,) = pull_back(d_fake)
+    new_gen = optim.update(gen, g_grads, gen_tx)
+    ema = optim.update_average(state.ema['generator'], new_gen.params, state.step, o.ema_decay)
+    metrics = {
+      'd_loss': d_loss,
+      'g_loss': g_loss,
+      **terms,
+      'd_grad_norm': optim.norm(d_grads),
+      'g_grad_norm': optim.norm(g_grads),
+    }
+    new_state = state.replace(
+      step=state.step + 1,
+      nets={'generator': new_gen, 'discriminator': new_disc},
+      ema={'generator': ema},
+    )
+    return new_state, metrics
+
+  def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
+    root = jax.random.key(_SAMPLE_SEED)
+    ex = example(jax.vmap(lambda i: jax.random.fold_in(root, i))(batch['index']), batch)
+    output = harmonize(state.ema['generator'], ex)
+    return {
+      # What H may see of the original: everything but the foreground.
+      'input': jnp.where(ex['mask'] > 0, 0.0, ex['target']),
+      'recoloured': _fit(ex['recoloured'], o.image_size),
+      'condition': _fit(ex['condition'], o.image_size),
+      'output': output,
+      'target': ex['target'],
+      'mask': ex['mask'],
+    }
+
+  return Stage(
+    name='harmonize',
+    init=init,
+    step=step,
+    predict=predict,
+    columns=('input', 'recoloured', 'condition', 'output', 'target'),
+    frozen={'perceptual': perceptual_params} if perceptual_net else {},
+  )
