@@ -3,16 +3,14 @@
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from anon_jax import train as training
 from anon_jax.data import pipeline, prepare
-from anon_jax.data.procedural import ProceduralFaces
 from anon_jax.evaluation import harmonization as harmonization_evaluation
 from anon_jax.evaluation import report
 from anon_jax.nets import perceptual
@@ -22,7 +20,7 @@ from anon_jax.state import TrainState
 from anon_jax.steps.harmonize import HarmonizeOptions, make_harmonize_stage
 from anon_jax.steps.stage import Stage
 
-Config = ml_collections.FrozenConfigDict
+Config: TypeAlias = Any  # a checked config; ml_collections has no types
 
 
 class Sources(NamedTuple):
@@ -46,7 +44,7 @@ def weights_folders(config: Config) -> list[pathlib.Path]:
   return folders or [pathlib.Path('weights')]
 
 
-def resolve(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+def resolve(config: Config) -> Config:
   """Returns the config with `best_available` replaced by the network that it stands for here.
 
   Raises:
@@ -71,6 +69,8 @@ def open_sources(config: Config) -> Sources:
     DatasetError: missing or broken data; the message names the file and the way out.
   """
   if config.dataset == 'procedural_faces':
+    from anon_jax.data.procedural import ProceduralFaces
+
     count, size = config.procedural_faces, config.image_size
     held_out = max(count // 10, 8)
     # Another seed, so that no held-out picture is drawn in training.

@@ -77,8 +77,10 @@ def run(config: Any, workdir: pathlib.Path, mode: str) -> int:
   outcome = train.train(where, stage, dataset, samples, evaluate, mesh)
   if outcome.interrupted:
     return 128 + outcome.interrupted
-  print(f'Done: {outcome.step} steps. Metrics: {workdir}/metrics.jsonl; results: '
-        f'{workdir}/results.md; pictures: {workdir}/samples')
+  print(
+    f'Done: {outcome.step} steps. Metrics: {workdir}/metrics.jsonl; results: '
+    f'{workdir}/results.md; pictures: {workdir}/samples'
+  )
   return 0
 
 
@@ -106,7 +108,8 @@ def _main(argv: Sequence[str]) -> int:
   if len(argv) > 1:
     raise RunError(f'unexpected argument {argv[1]!r}; options are written --name=value.')
   logging.set_verbosity(logging.WARNING)
-  return run(_CONFIG.value, pathlib.Path(_WORKDIR.value).expanduser().resolve(), _MODE.value)
+  workdir = pathlib.Path(str(_WORKDIR.value)).expanduser().resolve()
+  return run(_CONFIG.value, workdir, str(_MODE.value))
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ _EXACT = jax.lax.Precision.HIGHEST  # keeps TF32 out of colour arithmetic
 
 
 def foreground_mask(maps: jax.Array) -> jax.Array:
-  """Returns 1 where a semantic map [..., h, w] shows the replaced classes, float32 [..., h, w, 1]."""
+  """Returns 1 where a map [..., h, w] shows the replaced classes, float32 [..., h, w, 1]."""
   member = functools.reduce(jnp.logical_or, [maps == c for c in semantic.FOREGROUND])
   return member[..., None].astype(jnp.float32)
 

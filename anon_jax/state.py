@@ -6,16 +6,14 @@ import flax.struct
 import jax
 
 
-@flax.struct.dataclass
-class Net:
+class Net(flax.struct.PyTreeNode):
   """One network's trained parameters and its optimizer's state."""
 
   params: Any
   opt_state: Any
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
   """Everything a resumed run needs, for every stage.
 
   Attributes:

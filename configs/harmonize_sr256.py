@@ -1,4 +1,4 @@
-"""Super-resolution HarmonizationNet on CelebAMask-HQ: 128 px in, 256 px out (paper 4.2, Table 4)."""
+"""Super-resolution H on CelebAMask-HQ: 128 px in, 256 px out (paper 4.2, Table 4)."""
 
 from anon_jax import config as fields
 

@@ -37,7 +37,7 @@ def foreground_l1(target: jax.Array, output: jax.Array, mask: jax.Array) -> jax.
 
 
 def foreground_psnr(target: jax.Array, output: jax.Array, mask: jax.Array) -> jax.Array:
-  """Peak signal-to-noise ratio inside the mask in dB, float32 [b]; at most 100 for equal pictures."""
+  """Peak signal-to-noise ratio inside the mask, dB, float32 [b]; 100 for equal pictures."""
   error = _foreground_mean(jnp.square(_unit(target) - _unit(output)), mask)
   return -10.0 * jnp.log10(jnp.maximum(error, 1e-10))
 

@@ -69,7 +69,7 @@ def make_harmonize_stage(
   generator: HarmonizationNet,
   discriminator: MultiScaleDiscriminator,
   options: HarmonizeOptions,
-  perceptual_net: PerceptualNet | None,
+  perceptual_net: PerceptualNet | None = None,
   perceptual_params: Any = None,
 ) -> Stage:
   """Builds the stage.
@@ -85,73 +85,70 @@ def make_harmonize_stage(
     A stage whose batches hold `image` uint8 [b, s, s, 3], `map` uint8 [b, s, s] and `index`
     int32 [b].
   """
-  o = options
-  gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2)
-  disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2)
+  task = _Harmonize(generator, discriminator, options, perceptual_net)
+  return Stage(
+    name='harmonize',
+    init=task.init,
+    step=task.step,
+    predict=task.predict,
+    columns=('input', 'recoloured', 'condition', 'output', 'target'),
+    frozen={'perceptual': perceptual_params} if perceptual_net else {},
+  )
 
-  def example(keys: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    return proxy.make_example(
-      keys, to_signed(batch['image']), batch['map'], o.sigma_fraction, o.upscale
-    )
 
-  def harmonize(params: Any, ex: dict[str, jax.Array]) -> jax.Array:
-    inputs = harmonization.harmonizer_inputs(ex['input_mask'], ex['recoloured'], ex['condition'])
-    rgb = generator.apply({'params': params}, inputs)
-    return harmonization.composite(rgb, ex['target'], ex['condition'], ex['mask'], o.feather)
+class _Harmonize:
+  """The pure functions of the stage."""
 
-  def judge(params: Any, images: jax.Array, ex: dict[str, jax.Array]) -> list[jax.Array]:
-    conditions = [ex['mask'], _fit(ex['condition'], o.image_size)]
-    return discriminator.apply({'params': params}, images, conditions)
+  def __init__(
+    self,
+    generator: HarmonizationNet,
+    discriminator: MultiScaleDiscriminator,
+    options: HarmonizeOptions,
+    perceptual_net: PerceptualNet | None,
+  ):
+    o = options
+    self._generator, self._discriminator, self._o = generator, discriminator, o
+    self._perceptual = perceptual_net
+    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2)
+    self._disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2)
 
-  def init(key: jax.Array) -> TrainState:
+  def init(self, key: jax.Array) -> TrainState:
+    o = self._o
     root, gen_key, disc_key = jax.random.split(key, 3)
     side = o.image_size // o.upscale
-    gen_params = generator.init(gen_key, jnp.zeros((1, side, side, 7)))['params']
+    gen_params = self._generator.init(gen_key, jnp.zeros((1, side, side, 7)))['params']
     picture = jnp.zeros((1, o.image_size, o.image_size, 3))
-    disc_params = discriminator.init(disc_key, picture, [picture[..., :1], picture])['params']
+    conditions = [picture[..., :1], picture]
+    disc_params = self._discriminator.init(disc_key, picture, conditions)['params']
     return TrainState(
       step=jnp.zeros((), jnp.int32),
       key=root,
       nets={
-        'generator': optim.new_net(gen_params, gen_tx),
-        'discriminator': optim.new_net(disc_params, disc_tx),
+        'generator': optim.new_net(gen_params, self._gen_tx),
+        'discriminator': optim.new_net(disc_params, self._disc_tx),
       },
       ema={'generator': optim.copy(gen_params)},
     )
 
-  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+  def step(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), _PROXY_STREAM)
-    ex = example(jax.random.split(key, batch['image'].shape[0]), batch)
+    ex = self._example(jax.random.split(key, batch['image'].shape[0]), batch)
     gen, disc = state.nets['generator'], state.nets['discriminator']
     # One forward pass of H serves both updates: D learns from `fake`, then H's gradient is pulled
     # back through the same pass.
-    fake, pull_back = jax.vjp(lambda params: harmonize(params, ex), gen.params)
+    fake, pull_back = jax.vjp(lambda params: self._harmonize(params, ex), gen.params)
 
     def disc_loss(params: Any) -> jax.Array:
-      return adversarial.lsgan_discriminator(
-        judge(params, ex['target'], ex), judge(params, fake, ex)
-      )
+      real_logits = self._judge(params, ex['target'], ex)
+      return adversarial.lsgan_discriminator(real_logits, self._judge(params, fake, ex))
 
     d_loss, d_grads = jax.value_and_grad(disc_loss)(disc.params)
-    new_disc = optim.update(disc, d_grads, disc_tx)
-
-    def gen_loss(images: jax.Array) -> tuple[jax.Array, Metrics]:
-      terms = {
-        'g_adversarial': adversarial.lsgan_generator(judge(new_disc.params, images, ex)),
-        'g_l1': reconstruction.l1(ex['target'], images),
-      }
-      total = o.adversarial_weight * terms['g_adversarial'] + o.l1_weight * terms['g_l1']
-      if perceptual_net:
-        terms['g_perceptual'] = perceptual.perceptual_loss(
-          perceptual_net, state.frozen['perceptual'], ex['target'], images
-        )
-        total += o.perceptual_weight * terms['g_perceptual']
-      return total, terms
-
-    (g_loss, terms), d_fake = jax.value_and_grad(gen_loss, has_aux=True)(fake)
+    disc = optim.update(disc, d_grads, self._disc_tx)
+    gen_loss = jax.value_and_grad(self._generator_loss, has_aux=True)
+    (g_loss, terms), d_fake = gen_loss(fake, disc.params, state.frozen, ex)
     (g_grads,) = pull_back(d_fake)
-    new_gen = optim.update(gen, g_grads, gen_tx)
-    ema = optim.update_average(state.ema['generator'], new_gen.params, state.step, o.ema_decay)
+    gen = optim.update(gen, g_grads, self._gen_tx)
+    ema = optim.update_average(state.ema['generator'], gen.params, state.step, self._o.ema_decay)
     metrics = {
       'd_loss': d_loss,
       'g_loss': g_loss,
@@ -161,30 +158,52 @@ def make_harmonize_stage(
     }
     new_state = state.replace(
       step=state.step + 1,
-      nets={'generator': new_gen, 'discriminator': new_disc},
+      nets={'generator': gen, 'discriminator': disc},
       ema={'generator': ema},
     )
     return new_state, metrics
 
-  def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
+  def predict(self, state: TrainState, batch: Batch) -> dict[str, jax.Array]:
     root = jax.random.key(_SAMPLE_SEED)
-    ex = example(jax.vmap(lambda i: jax.random.fold_in(root, i))(batch['index']), batch)
-    output = harmonize(state.ema['generator'], ex)
+    ex = self._example(jax.vmap(lambda i: jax.random.fold_in(root, i))(batch['index']), batch)
     return {
       # What H may see of the original: everything but the foreground.
       'input': jnp.where(ex['mask'] > 0, 0.0, ex['target']),
-      'recoloured': _fit(ex['recoloured'], o.image_size),
-      'condition': _fit(ex['condition'], o.image_size),
-      'output': output,
+      'recoloured': _fit(ex['recoloured'], self._o.image_size),
+      'condition': _fit(ex['condition'], self._o.image_size),
+      'output': self._harmonize(state.ema['generator'], ex),
       'target': ex['target'],
       'mask': ex['mask'],
     }
 
-  return Stage(
-    name='harmonize',
-    init=init,
-    step=step,
-    predict=predict,
-    columns=('input', 'recoloured', 'condition', 'output', 'target'),
-    frozen={'perceptual': perceptual_params} if perceptual_net else {},
-  )
+  def _example(self, keys: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    images = to_signed(batch['image'])
+    return proxy.make_example(keys, images, batch['map'], self._o.sigma_fraction, self._o.upscale)
+
+  def _harmonize(self, params: Any, ex: dict[str, jax.Array]) -> jax.Array:
+    inputs = harmonization.harmonizer_inputs(ex['input_mask'], ex['recoloured'], ex['condition'])
+    rgb: Any = self._generator.apply({'params': params}, inputs)
+    background, condition, mask = ex['target'], ex['condition'], ex['mask']
+    return harmonization.composite(rgb, background, condition, mask, self._o.feather)
+
+  def _judge(self, params: Any, images: jax.Array, ex: dict[str, jax.Array]) -> list[jax.Array]:
+    conditions = [ex['mask'], _fit(ex['condition'], self._o.image_size)]
+    logits: Any = self._discriminator.apply({'params': params}, images, conditions)
+    return logits
+
+  def _generator_loss(
+    self, images: jax.Array, disc_params: Any, frozen: Any, ex: dict[str, jax.Array]
+  ) -> tuple[jax.Array, Metrics]:
+    """Eq. 2 as a function of H's output, so that one gradient serves all its terms."""
+    o = self._o
+    terms = {
+      'g_adversarial': adversarial.lsgan_generator(self._judge(disc_params, images, ex)),
+      'g_l1': reconstruction.l1(ex['target'], images),
+    }
+    total = o.adversarial_weight * terms['g_adversarial'] + o.l1_weight * terms['g_l1']
+    if self._perceptual:
+      terms['g_perceptual'] = perceptual.perceptual_loss(
+        self._perceptual, frozen['perceptual'], ex['target'], images
+      )
+      total += o.perceptual_weight * terms['g_perceptual']
+    return total, terms

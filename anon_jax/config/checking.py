@@ -1,0 +1,136 @@
+"""Defaults of a stage, and the one check that a config goes through before anything is built."""
+
+import difflib
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from anon_jax.config.fields import STAGES, Field
+
+
+class ConfigError(ValueError):
+  """A config that cannot be run; the message names the field and the way out."""
+
+
+def defaults(stage: str) -> ml_collections.ConfigDict:
+  """Returns a config of `stage` with every field at its default."""
+  values = {name: field.default for name, field in _fields(stage).items()}
+  return ml_collections.ConfigDict(values | {'stage': stage})
+
+
+def tiny(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Returns a copy of a harmonize config that a test can run in seconds, on procedural faces."""
+  config = config.copy_and_resolve_references()
+  config.update(
+    dataset='procedural_faces',
+    manual_dir='',
+    crop=1.0,
+    procedural_faces=24,
+    preset='tiny',
+    perceptual_network='none',
+    discriminator_width=8,
+    discriminator_layers=2,
+    image_size=32 * config.upscale,
+    batch_size=8,
+    eval_batch_size=8,
+    eval_examples=12,
+    sample_examples=3,
+    num_train_steps=4,
+    log_every_steps=1,
+    checkpoint_every_steps=2,
+  )
+  return config
+
+
+def _fields(stage: Any) -> dict[str, Field]:
+  if stage not in STAGES:
+    raise ConfigError(f'stage={stage!r} is not known; choose one of {sorted(STAGES)}.')
+  return STAGES[stage]
+
+
+def check(config: Mapping[str, Any], devices: int = 1) -> ml_collections.FrozenConfigDict:
+  """Returns an immutable copy of a config that can be run.
+
+  Args:
+    config: the fields of a stage, all of them.
+    devices: devices that `mesh_data=0` stands for.
+
+  Raises:
+    ConfigError: an unknown, missing or unusable field; the message names it, the value that was
+      given, and what can be given instead.
+  """
+  values = dict(config)
+  fields = _fields(values.get('stage'))
+  for name in values:
+    if name not in fields:
+      close = difflib.get_close_matches(name, fields, 1)
+      hint = f'did you mean {close[0]!r}?' if close else 'see docs/configs.md for the fields.'
+      raise ConfigError(f'config.{name}={values[name]!r} is not a field of this stage; {hint}')
+  for name, field in fields.items():
+    if name not in values:
+      raise ConfigError(f'config.{name} is missing; its default is {field.default!r}.')
+    value = values[name]
+    kind = type(field.default)
+    if kind is float and type(value) is int:
+      value = values[name] = float(value)
+    if type(value) is not kind:
+      raise ConfigError(f'config.{name}={value!r} is not of type {kind.__name__}.')
+    if not field.valid(value):
+      raise ConfigError(f'config.{name}={value!r} cannot be used; give {field.wanted}.')
+  _check_together(values, devices)
+  return ml_collections.FrozenConfigDict(values)
+
+
+def _check_together(values: Mapping[str, Any], devices: int) -> None:
+  """Refuses fields that are fine one by one and not together."""
+  parts = values['mesh_data'] or devices
+  for name in ('batch_size', 'eval_batch_size'):
+    if values[name] % parts:
+      lower = max(values[name] // parts, 1) * parts
+      raise ConfigError(
+        f'config.{name}={values[name]} does not divide over {parts} devices; use a multiple of '
+        f'{parts}, for example {lower}, or fewer devices by config.mesh_data.'
+      )
+  raw = values['manual_dir']
+  if (
+    values['dataset'] != 'procedural_faces' and raw and not pathlib.Path(raw).expanduser().is_dir()
+  ):
+    raise ConfigError(
+      f'config.manual_dir={raw!r} is not a folder; give the folder that holds the raw files of '
+      f'{values["dataset"]} (docs/data.md shows its layout).'
+    )
+  if values['stage'] == 'harmonize':
+    inner = values['image_size'] // values['upscale']
+    if inner % 16:
+      raise ConfigError(
+        f'config.image_size={values["image_size"]} with config.upscale={values["upscale"]} gives '
+        f'inputs of {inner} px, which must be a multiple of 16.'
+      )
+    smallest = 2 ** (values['discriminator_layers'] + values['discriminator_scales'])
+    if values['image_size'] < smallest:
+      raise ConfigError(
+        f'config.image_size={values["image_size"]} is too small for discriminator_layers='
+        f'{values["discriminator_layers"]} at {values["discriminator_scales"]} scales; '
+        f'use at least {smallest}, or fewer of either.'
+      )
+
+
+def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+  """Lists what was changed between a run and its resumption and may not be.
+
+  Args:
+    saved: the config that the run was started with.
+    given: the config that it is to go on with, checked.
+
+  Returns:
+    One phrase a field, 'name: saved -> given'.
+  """
+  fields = _fields(given['stage'])
+  changed = []
+  for name in sorted(set(saved) | set(given)):
+    old, new = saved.get(name, '(absent)'), given.get(name, '(absent)')
+    if old != new and not (name in fields and fields[name].resumable):
+      changed.append(f'{name}: {old!r} -> {new!r}')
+  return changed

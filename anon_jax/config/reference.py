@@ -1,0 +1,33 @@
+"""docs/configs.md, written from the table of fields: `python -m anon_jax.config.reference`."""
+
+from anon_jax.config.fields import COMMON, STAGES
+
+_HEAD = """# Config fields
+
+Written by `python -m anon_jax.config.reference > docs/configs.md`; do not edit by hand.
+
+A config is a file in `configs/`; any field is set on the command line by `--config.FIELD=VALUE`.
+It is checked once, before anything is read, and kept as `config.json` in the workdir. A run that
+is resumed must have the same config; the fields marked *resumable* may change.
+"""
+
+
+def reference() -> str:
+  """Returns the Markdown page: one table of fields common to all stages, one for each stage."""
+  parts = [_HEAD, _table('Every training config', COMMON)]
+  for stage, fields in STAGES.items():
+    own = {name: field for name, field in fields.items() if name not in COMMON}
+    parts.append(_table(f'Stage `{stage}`', own))
+  return '\n'.join(parts)
+
+
+def _table(title: str, fields: dict) -> str:
+  rows = [f'## {title}', '', '| field | default | meaning | values | resumable |', '|' + '---|' * 5]
+  for name, field in fields.items():
+    resumable = 'yes' if field.resumable else ''
+    rows.append(f'| `{name}` | `{field.default!r}` | {field.doc} | {field.wanted} | {resumable} |')
+  return '\n'.join(rows) + '\n'
+
+
+if __name__ == '__main__':
+  print(reference(), end='')
