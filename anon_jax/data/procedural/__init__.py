@@ -1,0 +1,32 @@
+"""A renderer of faces that needs no data: pictures, semantic maps, landmarks and clips.
+
+It serves the quickstart, the tests and the notebooks; nothing measured on it is quoted as quality.
+"""
+
+from anon_jax.data.procedural.clips import Clip, render_clip
+from anon_jax.data.procedural.parameters import (
+  OCCLUDERS,
+  Background,
+  Expression,
+  FaceParameters,
+  Light,
+  Occluder,
+  sample_parameters,
+)
+from anon_jax.data.procedural.render import Rendered, render
+from anon_jax.data.procedural.source import ProceduralFaces
+
+__all__ = [
+  'OCCLUDERS',
+  'Background',
+  'Clip',
+  'Expression',
+  'FaceParameters',
+  'Light',
+  'Occluder',
+  'ProceduralFaces',
+  'Rendered',
+  'render',
+  'render_clip',
+  'sample_parameters',
+]

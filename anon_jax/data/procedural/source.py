@@ -1,0 +1,121 @@
+"""Procedural faces as a random-access data source."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from anon_jax.data.procedural.parameters import check_draw, sample_parameters
+from anon_jax.data.procedural.render import check_size, render
+
+DEFAULT_CACHE_BYTES = 512 * 2**20
+
+
+class ProceduralFaces:
+  """`length` procedural crops; element i depends on (seed, i, size, identities) alone.
+
+  Elements are rendered when first asked for and kept, as long as they fit, so that a second
+  epoch costs nothing. Safe to read from several threads; pickling leaves the kept pictures
+  behind.
+
+  Attributes:
+    size: side of the pictures in pixels.
+    seed: names the collection.
+    identities: number of people.
+  """
+
+  def __init__(
+    self,
+    length: int,
+    size: int,
+    seed: int = 0,
+    identities: int = 64,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+  ):
+    """Describes the collection; nothing is rendered yet.
+
+    Args:
+      length: number of pictures, 1 or more.
+      size: side in pixels, 16 to 1024.
+      seed: names the collection, 0 or more.
+      identities: number of people, 1 or more.
+      cache_bytes: memory for rendered pictures, 0 for none.
+
+    Raises:
+      ValueError: a number outside its range.
+    """
+    if length < 1:
+      raise ValueError(f'length={length} is an empty collection: give 1 or more.')
+    if cache_bytes < 0:
+      raise ValueError(f'cache_bytes={cache_bytes} is negative: give 0 to keep no pictures.')
+    check_draw(seed, 0, identities)
+    check_size(size)
+    self._length = length
+    self.size = size
+    self.seed = seed
+    self.identities = identities
+    self._cache_bytes = cache_bytes
+    self._forget()
+
+  def _forget(self) -> None:
+    self._lock = threading.Lock()
+    self._kept: dict[int, tuple[np.ndarray, np.ndarray, int]] = {}
+    self._kept_bytes = 0
+
+  def __len__(self) -> int:
+    return self._length
+
+  def __repr__(self) -> str:
+    return (
+      f'ProceduralFaces(length={self._length}, size={self.size}, seed={self.seed}, '
+      f'identities={self.identities})'
+    )
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    """Picture `index`.
+
+    Args:
+      index: 0 to length - 1.
+
+    Returns:
+      'image' uint8 [size, size, 3], 'map' uint8 [size, size] (semantic map), 'identity' int32
+      scalar, 'name' str. The arrays are shared between calls and read-only.
+
+    Raises:
+      IndexError: an index outside the collection.
+    """
+    index = int(index)
+    if not 0 <= index < self._length:
+      raise IndexError(f'index={index} is not in 0..{self._length - 1} of {self!r}.')
+    with self._lock:
+      item = self._kept.get(index)
+    if item is None:
+      item = self._render(index)
+    image, classes, identity = item
+    return {
+      'image': image,
+      'map': classes,
+      'identity': np.int32(identity),
+      'name': f'procedural_{self.seed}_{index:07d}',
+    }
+
+  def _render(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+    picture = render(sample_parameters(self.seed, index, self.identities), self.size)
+    picture.image.setflags(write=False)
+    picture.map.setflags(write=False)
+    item = (picture.image, picture.map, picture.identity)
+    cost = picture.image.nbytes + picture.map.nbytes
+    with self._lock:
+      if index not in self._kept and self._kept_bytes + cost <= self._cache_bytes:
+        self._kept[index] = item
+        self._kept_bytes += cost
+    return item
+
+  def __getstate__(self) -> dict[str, Any]:
+    return {k: v for k, v in vars(self).items() if k not in ('_lock', '_kept', '_kept_bytes')}
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    vars(self).update(state)
+    self._forget()
