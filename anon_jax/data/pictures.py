@@ -12,7 +12,7 @@ from anon_jax.data.errors import DatasetError
 
 EXTENSIONS = ('.jpg', '.jpeg', '.png')
 # Left in folders of pictures by file managers.
-_LITTER = ('thumbs.db', 'desktop.ini')
+LITTER = ('thumbs.db', 'desktop.ini')
 # What Pillow's JPEG and PNG readers raise for files that are cut short or damaged.
 _BROKEN = (
   OSError,
@@ -37,7 +37,7 @@ def list_pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
   """
   found: dict[str, pathlib.Path] = {}
   for path in sorted(folder.iterdir()):
-    if path.name.startswith('.') or path.name.lower() in _LITTER:
+    if path.name.startswith('.') or path.name.lower() in LITTER:
       continue
     if path.suffix.lower() not in EXTENSIONS or not path.is_file():
       raise DatasetError(f'{path} is not a picture; {folder} may hold {_extensions()} files only.')
@@ -108,6 +108,15 @@ def read_map(path: pathlib.Path) -> np.ndarray:
       '8-bit PNG that holds the class number of each pixel.'
     )
   return np.asarray(image)
+
+
+def read_stencil(path: pathlib.Path) -> np.ndarray:
+  """Decodes the mask of one part, bool [h, w]: true where it is not black.
+
+  Raises:
+    DatasetError: the file is broken.
+  """
+  return np.asarray(_load(path, path.read_bytes()).convert('L')) > 0
 
 
 def check_same_size(

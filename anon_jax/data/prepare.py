@@ -167,6 +167,16 @@ def _build(
   print(f'Prepared {count} pictures in {seconds:.1f} s ({count / seconds:.0f} a second)')
 
 
+def _check_shards(split: Any) -> None:
+  """Raises unless every file of a split is whole; a cut one would read as empty records."""
+  reader = importlib.import_module('array_record.python.array_record_module').ArrayRecordReader
+  for path, length in zip(split.filepaths, split.shard_lengths, strict=True):
+    if not path.exists() or reader(str(path)).num_records() != length:
+      raise DatasetError(
+        f'{path} is missing or damaged; delete the folder {path.parent} and prepare it again.'
+      )
+
+
 class SplitSource:
   """Random access to one split of a prepared data set, for Grain.
 
@@ -191,6 +201,7 @@ class SplitSource:
           f'{self._folder} has no split {self._split!r}; choose one of '
           f'{", ".join(sorted(builder.info.splits))}.'
         )
+      _check_shards(builder.info.splits[self._split])
       skip = tfds.decode.SkipDecoding()
       self._source = builder.as_data_source(self._split, decoders={'image': skip, 'map': skip})
 
@@ -210,6 +221,10 @@ class SplitSource:
       'identity': int(record['identity']),
       'name': record['name'].decode(),
     }
+
+  def has_map(self) -> np.ndarray:
+    """Tells which examples have a semantic map, bool [n]; pictures are not decoded."""
+    return np.array([bool(self._source[i]['has_map']) for i in range(len(self))])
 
   def __repr__(self) -> str:
     # Without the folder's place: Grain compares it when a run resumes, perhaps elsewhere.
