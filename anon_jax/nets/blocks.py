@@ -6,20 +6,34 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+_GROUP = 8  # channels that share a mean and a variance
 
-def instance_norm(affine: bool = True, name: str | None = None) -> nn.InstanceNorm:
-  """Instance norm in float32 with the exact variance and PyTorch's epsilon.
+
+def instance_norm(name: str | None = None) -> nn.InstanceNorm:
+  """Parameter-free instance norm in float32 with the exact variance and PyTorch's epsilon.
 
   The fast variance (E[x^2] - E[x]^2) is off by factors when a channel's mean is far from zero.
   """
   return nn.InstanceNorm(
     epsilon=1e-5,
-    use_bias=affine,
-    use_scale=affine,
+    use_bias=False,
+    use_scale=False,
     use_fast_variance=False,
     dtype=jnp.float32,
     name=name,
   )
+
+
+def group_norm(channels: int, name: str | None = None) -> nn.GroupNorm:
+  """Group norm in float32 over groups of about 8 channels.
+
+  Instance norm would take each channel's mean away, and with it the picture's overall colour,
+  which H is there to restore; a group keeps the differences between its channels.
+  """
+  groups = max(channels // _GROUP, 1)
+  while channels % groups:
+    groups -= 1
+  return nn.GroupNorm(groups, epsilon=1e-5, use_fast_variance=False, dtype=jnp.float32, name=name)
 
 
 def upsample(x: jax.Array) -> jax.Array:
@@ -49,10 +63,10 @@ class ResidualBlock(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     shortcut = x.astype(self.dtype)
     for index in (1, 2):
-      x = nn.swish(instance_norm(name=f'norm{index}')(x)).astype(self.dtype)  # [b h w .]
+      x = nn.swish(group_norm(x.shape[-1], f'norm{index}')(x)).astype(self.dtype)  # [b h w .]
       x = nn.Conv(self.width, (3, 3), dtype=self.dtype, name=f'conv{index}')(x)  # [b h w width]
     if shortcut.shape[-1] != self.width:
-      shortcut = nn.Conv(
-        self.width, (1, 1), use_bias=False, dtype=self.dtype, name='shortcut'
-      )(shortcut)
+      shortcut = nn.Conv(self.width, (1, 1), use_bias=False, dtype=self.dtype, name='shortcut')(
+        shortcut
+      )
     return x + shortcut

@@ -34,11 +34,12 @@ class PatchDiscriminator(nn.Module):
         (4, 4),
         strides=2 if strided else 1,
         padding=1 if strided else ((2, 1), (2, 1)),
+        use_bias=index == 0,  # a norm takes it away again
         dtype=self.dtype,
         name=f'conv{index}',
       )(x)
       if index:
-        x = blocks.instance_norm(affine=False, name=f'norm{index}')(x)
+        x = blocks.instance_norm(f'norm{index}')(x)
       x = nn.leaky_relu(x, 0.2).astype(self.dtype)
     logits = nn.Conv(1, (4, 4), padding=((2, 1), (2, 1)), dtype=self.dtype, name='logits')(x)
     return logits.astype(jnp.float32)

@@ -49,7 +49,7 @@ class HarmonizationNet(nn.Module):
     for step in range(self.upscale.bit_length() - 1):
       x = blocks.upsample(x)
       x = blocks.ResidualBlock(self.widths[0], self.dtype, name=f'enlarge{step}')(x)
-    x = nn.swish(blocks.instance_norm(name='norm')(x))
+    x = nn.swish(blocks.group_norm(x.shape[-1], 'norm')(x))
     rgb = nn.Conv(3, (3, 3), dtype=self.dtype, name='rgb')(x.astype(self.dtype))
     return jnp.tanh(rgb.astype(jnp.float32))
 
