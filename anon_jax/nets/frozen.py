@@ -126,7 +126,7 @@ def load_tensors(
   """
   path = Path(path)
   header = read_header(path)
-  _check_tensors(path, header.tensors, expected)
+  _check_tensors(path, header, expected)
   with _opened(path) as file:
     raw = file.read()
   _check_hash(path, hashlib.sha256(raw).hexdigest())
@@ -162,19 +162,23 @@ def _parse_header(path: str | Path, raw: bytes, length: int) -> Header:
     raise WeightsError(f'{path} is not a safetensors file: its header cannot be read.') from None
 
 
-def _check_tensors(
-  path: Path,
-  found: Mapping[str, tuple[str, tuple[int, ...]]],
-  expected: Mapping[str, tuple[int, ...]],
-) -> None:
+def mismatches(
+  found: Mapping[str, tuple[str, tuple[int, ...]]], expected: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+  """Names every tensor of `found` (name -> dtype, shape) that is not float32 as `expected`."""
   wrong = [f'{name} is missing' for name in sorted(expected.keys() - found.keys())]
   wrong += [f'{name} is not expected' for name in sorted(found.keys() - expected.keys())]
   for name in sorted(expected.keys() & found.keys()):
     dtype, shape = found[name]
     if shape != tuple(expected[name]):
-      wrong.append(f'{name} has shape {list(shape)} instead of {list(expected[name])}')
+      wrong.append(f'{name} has shape {shape} instead of {tuple(expected[name])}')
     if dtype != 'F32':
       wrong.append(f'{name} is {dtype} instead of F32')
+  return wrong
+
+
+def _check_tensors(path: Path, header: Header, expected: Mapping[str, tuple[int, ...]]) -> None:
+  wrong = mismatches(header.tensors, expected)
   if wrong:
     raise WeightsError(f'{path} does not fit the network: {"; ".join(wrong)}.')
   size, needed = path.stat().st_size, sum(4 * math.prod(shape) for shape in expected.values())
@@ -198,14 +202,48 @@ def _check_hash(path: Path, found: str) -> None:
     )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-  """Writes `content` under a temporary name in the same folder, syncs it, then renames it."""
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.part')
+def serialize(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+  """Returns the bytes of a safetensors file; the same arguments give the same bytes.
+
+  The safetensors package writes the metadata in another order on every run (0.8.0), which would
+  give every conversion of one file another hash.
+  """
+  fields: dict[str, object] = {'__metadata__': dict(sorted(metadata.items()))}
+  blocks, end = [], 0
+  for name, tensor in sorted(tensors.items()):
+    blocks.append(np.ascontiguousarray(tensor, '<f4').tobytes())
+    start, end = end, end + len(blocks[-1])
+    fields[name] = {'dtype': 'F32', 'shape': list(tensor.shape), 'data_offsets': [start, end]}
+  header = json.dumps(fields, separators=(',', ':')).encode()
+  header += b' ' * (-len(header) % 8)  # the tensors start at a multiple of eight bytes
+  return b''.join([len(header).to_bytes(8, 'little'), header, *blocks])
+
+
+def write_pair(path: Path, content: bytes, beside: Path, description: bytes) -> None:
+  """Writes a weight file and its JSON so that neither is ever seen half-written.
+
+  Both are written and synced under temporary names in their folder before either is renamed. The
+  JSON comes first: should the machine stop between the two, an older weight file no longer has
+  the hash that stands beside it, and is refused.
+  """
+  parts = {file: file.with_name(f'.{file.name}.{os.getpid()}.part') for file in (beside, path)}
   try:
-    with temporary.open('wb') as file:
-      file.write(content)
-      file.flush()
-      os.fsync(file.fileno())
-    temporary.replace(path)
+    for part, data in zip(parts.values(), (description, content), strict=True):
+      with part.open('wb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    for final, part in parts.items():
+      part.replace(final)
+    _sync_folder(path.parent)
   finally:
-    temporary.unlink(missing_ok=True)
+    for part in parts.values():
+      part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+  descriptor = os.open(folder, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)

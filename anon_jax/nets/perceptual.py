@@ -97,8 +97,9 @@ def load_perceptual(
     dtype: computation dtype of the network.
 
   Returns:
-    The network, and its float32 parameters as a tree of NumPy arrays, to be passed as an argument
-    of the compiled step (closed over, they would become constants of the program).
+    The network, and its float32 parameters as a tree of NumPy arrays: put them on the devices
+    once, and pass them to the compiled step as an argument (closed over, they would become
+    constants of the program).
 
   Raises:
     ValueError: unknown network.

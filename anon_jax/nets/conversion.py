@@ -1,0 +1,100 @@
+"""Turns published PyTorch weights into the safetensors files that this project reads."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from anon_jax.nets import calibration, frozen, squeezenet, vgg
+from anon_jax.nets.frozen import WeightsError
+from anon_jax.nets.torch_file import read_tensors
+
+_LAYOUT = 'torchvision'  # names as in torchvision's `features`, kernels OIHW
+_PREPROCESSING = squeezenet.PREPROCESSING[_LAYOUT]
+_TENSORS = {'vgg19': vgg.TENSORS, 'squeezenet': squeezenet.TENSORS[_LAYOUT]}
+
+
+def convert(
+  network: str, source: str | Path, folder: str | Path, allow_unknown: bool = False
+) -> Path:
+  """Converts published weights; writes `folder`/NAME.safetensors and NAME.json beside it.
+
+  The classifier is left out. An older conversion in `folder` is replaced; on any error the folder
+  is as it was, or holds a pair that `frozen.load_tensors` refuses by its hash.
+
+  Args:
+    network: 'vgg19' or 'squeezenet'.
+    source: the `.pth` file of `frozen.PUBLISHED`, in either format of `torch.save`.
+    folder: where to write; made if it does not exist.
+    allow_unknown: converts a source whose hash is not the published one (own weights of the same
+      network, with torchvision's preprocessing).
+
+  Returns:
+    The path of the safetensors file.
+
+  Raises:
+    ValueError: unknown network.
+    WeightsError: unreadable source, another hash, other tensors than the network's, or a folder
+      that cannot be written.
+  """
+  entry = frozen.published(network)
+  source, folder = Path(source), Path(folder)
+  if not source.is_file():
+    raise WeightsError(f'{source} is not a file; download {entry.source} from {entry.url}.')
+  source_hash = frozen.sha256_of(source)
+  known = source_hash.startswith(entry.sha256_prefix)
+  if not known and not allow_unknown:
+    raise WeightsError(
+      f'{source} has SHA-256 {source_hash}, but the published {entry.source} starts with '
+      f'{entry.sha256_prefix}: download it again from {entry.url}, or pass --allow-unknown.'
+    )
+  tensors = read_tensors(source, _TENSORS[network], lambda name: name.startswith('classifier.'))
+  broken = sorted(name for name, value in tensors.items() if not np.isfinite(value).all())
+  if broken:
+    raise WeightsError(f'{source} holds NaN or infinity in {broken}.')
+  facts = {
+    'network': network,
+    'layout': _LAYOUT,
+    'preprocessing': _PREPROCESSING,
+    'source': source.name,
+    'source_sha256': source_hash,
+  }
+  if network == 'squeezenet':
+    facts['tap_magnitudes'] = _tap_magnitudes(source, tensors)
+  return _write(folder, entry, known, facts, tensors)
+
+
+def _tap_magnitudes(source: Path, tensors: dict[str, np.ndarray]) -> str:
+  params = squeezenet.params_from(tensors, _LAYOUT)
+  magnitudes = calibration.tap_magnitudes(squeezenet.SqueezeNet(layout=_LAYOUT), params)
+  if not all(0 < magnitude < float('inf') for magnitude in magnitudes):
+    raise WeightsError(f'{source}: the mean activations {magnitudes} are no trained network.')
+  # three digits: enough for a loss weight, and the same on every machine
+  return ' '.join(f'{magnitude:.3g}' for magnitude in magnitudes)
+
+
+def _write(
+  folder: Path,
+  entry: frozen.Published,
+  known: bool,
+  facts: dict[str, str],
+  tensors: dict[str, np.ndarray],
+) -> Path:
+  path = folder / entry.file
+  content = frozen.serialize(tensors, facts)
+  description = {
+    'file': entry.file,
+    **facts,
+    'source_url': entry.url + entry.source,
+    'source_is_published': known,
+    'sha256': hashlib.sha256(content).hexdigest(),
+    'tensors': {name: list(tensor.shape) for name, tensor in sorted(tensors.items())},
+  }
+  text = json.dumps(description, indent=1) + '\n'
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    frozen.write_pair(path, content, path.with_suffix('.json'), text.encode())
+  except OSError as error:
+    raise WeightsError(f'Cannot write {path}: {error.strerror}.') from None
+  return path
