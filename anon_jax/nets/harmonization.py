@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from anon_jax.nets import blocks
 
-# Channels by level, the finest first. 'base' needs 6 GFLOP for a face of 128 px, 'small' a
+# Channels by level, the finest first. 'base' needs 7 GFLOP for a face of 128 px, 'small' a
 # quarter of that, 'tiny' is for tests.
 WIDTHS = {
   'base': (32, 64, 128, 256, 384),

@@ -1,0 +1,115 @@
+"""The proxy task: recolouring, appearance condition, example."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anon_jax import proxy
+
+
+def _picture(seed=0, side=32):
+  return jax.random.uniform(jax.random.key(seed), (side, side, 3), minval=-1.0, maxval=1.0)
+
+
+def _disc(side=32):
+  rows, columns = np.mgrid[:side, :side]
+  inside = (rows - side / 2) ** 2 + (columns - side / 2) ** 2 < (side / 4) ** 2
+  return jnp.asarray(inside[..., None], jnp.float32)
+
+
+def test_the_foreground_is_skin_brows_eyes_nose_and_mouth():
+  maps = jnp.asarray([[0, 1, 2, 3], [4, 5, 6, 7]], jnp.uint8)
+  mask = proxy.foreground_mask(maps)
+  np.testing.assert_array_equal(mask[..., 0], [[0, 1, 1, 1], [1, 1, 0, 0]])
+  assert float(proxy.foreground_mask(jnp.full((2, 2), 255, jnp.uint8)).sum()) == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_recolouring_changes_the_foreground_only_and_stays_in_range(seed):
+  picture, mask = _picture(), _disc()
+  result = jax.jit(proxy.recolour)(jax.random.key(seed), picture, mask)
+  assert float(jnp.abs(result).max()) <= 1.0 + 1e-6
+  outside = np.broadcast_to(np.asarray(mask) == 0, result.shape)
+  np.testing.assert_array_equal(np.asarray(result)[outside], np.asarray(picture)[outside])
+  assert not np.allclose(np.asarray(result)[~outside], np.asarray(picture)[~outside], atol=1e-3)
+
+
+def test_recolouring_is_fixed_by_its_key():
+  picture, mask = _picture(), _disc()
+  first = proxy.recolour(jax.random.key(3), picture, mask)
+  np.testing.assert_array_equal(first, proxy.recolour(jax.random.key(3), picture, mask))
+  assert not np.allclose(first, proxy.recolour(jax.random.key(4), picture, mask))
+
+
+def test_the_recoloured_mean_colour_says_nothing_of_the_true_one():
+  """Flat foregrounds of random colour: true and shown colour are uncorrelated (|r| < .1)."""
+  count = 2000
+  colours = jax.random.uniform(jax.random.key(1), (count, 1, 1, 3), minval=-0.9, maxval=0.9)
+  pictures = jnp.broadcast_to(colours, (count, 4, 4, 3))
+  keys = jax.random.split(jax.random.key(2), count)
+  shown = jax.vmap(proxy.recolour)(keys, pictures, jnp.ones((count, 4, 4, 1)))
+  true = np.asarray(colours).reshape(count, 3)
+  seen = np.asarray(shown.mean(axis=(1, 2)))
+  correlation = np.corrcoef(true.T, seen.T)[:3, 3:]
+  assert np.abs(correlation).max() < 0.1
+
+
+@pytest.mark.parametrize('sigma', [0.7, 2.0, 9.0])
+def test_the_blur_equals_a_gaussian_filter_away_from_the_border(sigma):
+  picture = np.asarray(_picture(5, 128))
+  mine = np.asarray(proxy.blur(jnp.asarray(picture)[None], sigma)[0])
+  theirs = scipy.ndimage.gaussian_filter(picture, (sigma, sigma, 0), truncate=8.0)
+  margin = min(int(6 * sigma), 54)
+  middle = slice(margin, 128 - margin)
+  np.testing.assert_allclose(mine[middle, middle], theirs[middle, middle], atol=2e-5)
+
+
+def test_the_blur_keeps_constant_pictures_constant_up_to_the_border():
+  blurred = proxy.blur(jnp.full((1, 16, 24, 3), 0.37), 4.0)
+  np.testing.assert_allclose(blurred, 0.37, atol=1e-6)
+
+
+def test_the_appearance_condition_is_blurred_by_a_share_of_the_side():
+  picture = _picture(6, 64)[None]
+  expected = proxy.blur(picture, 0.07 * 64)
+  np.testing.assert_array_equal(proxy.appearance_condition(picture, 0.07), expected)
+  assert float(expected.std()) < 0.15 * float(picture.std())
+
+
+def test_shrinking_averages_squares():
+  values = jnp.arange(16.0).reshape(1, 4, 4, 1)
+  np.testing.assert_array_equal(proxy.shrink(values, 2)[0, ..., 0], [[2.5, 4.5], [10.5, 12.5]])
+
+
+def test_an_example_for_super_resolution_has_small_inputs_and_a_large_target():
+  images = jnp.stack([_picture(i) for i in range(2)])
+  maps = jnp.broadcast_to(_disc()[..., 0], (2, 32, 32)).astype(jnp.uint8)
+  example = proxy.make_example(jax.random.split(jax.random.key(0), 2), images, maps, 0.07, 2)
+  sides = {name: value.shape[1] for name, value in example.items()}
+  assert sides == {
+    'target': 32,
+    'mask': 32,
+    'recoloured': 16,
+    'condition': 16,
+    'input_mask': 16,
+  }
+  np.testing.assert_array_equal(example['target'], images)
+  # Outside the foreground the small input is the averaged original.
+  far = np.asarray(example['input_mask'][..., 0]) == 0
+  expected = np.asarray(proxy.shrink(images, 2))
+  np.testing.assert_allclose(np.asarray(example['recoloured'])[far], expected[far], atol=1e-6)
+
+
+def test_the_inputs_do_not_depend_on_the_other_pictures_of_a_batch():
+  images = jnp.stack([_picture(i) for i in range(3)])
+  maps = jnp.broadcast_to(_disc()[..., 0], (3, 32, 32)).astype(jnp.uint8)
+  whole = proxy.make_example(jax.random.split(jax.random.key(7), 3), images, maps, 0.07)
+  second = jax.random.split(jax.random.key(7), 3)[1:2]
+  alone = proxy.make_example(second, images[1:2], maps[1:2], 0.07)
+  for name, value in alone.items():
+    np.testing.assert_allclose(whole[name][1:2], value, atol=1e-6)
