@@ -55,8 +55,8 @@ def _skin(looks: Looks, x: np.ndarray, y: np.ndarray) -> Face:
   face = Face(albedo, np.full(x.shape, SKIN, np.uint8), np.zeros_like(x), np.zeros_like(x))
   face.shine = 0.1 + 0.12 * bump(x, y, (0.0, 0.0), (0.07, 0.2)) + 0.03 * mottle
   if looks.freckles > 0.05:
-    spots = np.maximum(noise_at('fine', x, y, 2.0, seed + 7) - 1.1, 0.0)
-    face.darken(looks.freckles * 0.5 * spots * bump(x, y, (0.0, 0.04), (0.16, 0.07)))
+    spots = np.clip(noise_at('fine', x, y, 1.4, seed + 7) - 0.9, 0.0, 1.0)
+    face.darken(looks.freckles * 0.4 * spots * bump(x, y, (0.0, 0.04), (0.16, 0.07)))
   if looks.beard > 0.05:
     _beard(looks, face, x, y)
   return face
@@ -104,7 +104,7 @@ def _eyes(looks: Looks, parameters: FaceParameters, face: Face, x, y, pixel: flo
   # The upper lid is highest on the inner half, the lower lid lowest on the outer half.
   squint = 0.0022 * max(state.smile, 0.0)
   upper = line - looks.eye_height * state.eye_open * round_ * (1.0 - 0.18 * s)
-  lower = line + (0.011 - squint) * min(1.0, 0.4 + state.eye_open) * round_ * (1.0 + 0.2 * s)
+  lower = line + (0.0125 - squint) * min(1.0, 0.4 + state.eye_open) * round_ * (1.0 + 0.2 * s)
   inside = edge(np.minimum(y - upper, lower - y), pixel)
   width = 1.0 - smoothstep(1.0, 1.22, np.abs(s))
 
@@ -213,7 +213,7 @@ def _folds(looks: Looks, parameters: FaceParameters, face: Face, x, y) -> None:
 
 
 def mouth_half_width(looks: Looks, parameters: FaceParameters) -> float:
-  """Half the width of the mouth in crop sides: smiles widen it, opening narrows it."""
+  """Half the width of the mouth in scene units: smiles widen it, opening narrows it."""
   state = parameters.expression
   return looks.mouth_width * (1.0 + 0.14 * state.smile - 0.12 * state.mouth_open)
 
@@ -235,7 +235,7 @@ def paint_face(looks: Looks, parameters: FaceParameters, surface: Surface, pixel
     looks: of the identity.
     parameters: expression and light (for the catch lights).
     surface: what each pixel sees.
-    pixel: width of a pixel in crop sides.
+    pixel: width of a pixel in scene units.
 
   Returns:
     The unlit face, to be shaded and composited by its surface's coverage.
@@ -247,6 +247,8 @@ def paint_face(looks: Looks, parameters: FaceParameters, surface: Surface, pixel
   _mouth(looks, parameters, face, x, y, pixel)
   _brows(looks, parameters, face, x, y)
   _eyes(looks, parameters, face, x, y, pixel)
-  back = surface.z < 0.0
-  face.classes[back] = OTHER_SKIN
+  # Seen from the side, the jaw ends in a shaded line below the ear and the neck begins.
+  jaw = smoothstep(0.075, 0.005, surface.z - 0.15 * (y - 0.1)) * smoothstep(0.04, 0.12, y)
+  face.darken(0.5 * jaw)
+  face.classes[(surface.z < 0.0) | (jaw > 0.5)] = OTHER_SKIN
   return face

@@ -44,7 +44,7 @@ _IRIS: tuple[Colour, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Looks:
-  """Lengths are in crop sides, in head coordinates (x right, y down, z to the viewer).
+  """Lengths are in scene units, in head coordinates (x right, y down, z to the viewer).
 
   Attributes are what their names say; those in [0, 1] are strengths.
   """
@@ -132,29 +132,29 @@ def looks_of(identity: int) -> Looks:
   rouge = np.array((0.72, 0.22, 0.26)) if feminine else np.array((0.70, 0.36, 0.34))
   make_up = float(uniform(0.1, 1.0)) if feminine else 0.0
   lips = skin * (0.74, 0.52, 0.52) * (1 - 0.35 * make_up) + rouge * skin.mean() * 0.4 * make_up
-  eye_x = uniform(0.094, 0.108)
+  eye_x = uniform(0.087, 0.1)
   return Looks(
     half_width=uniform(0.186, 0.206) if feminine else uniform(0.196, 0.22),
     half_depth=uniform(0.225, 0.25),
-    crown=uniform(0.335, 0.365),
-    chin=uniform(0.305, 0.335) if feminine else uniform(0.32, 0.35),
-    jaw_power=uniform(2.0, 2.5) if feminine else uniform(2.3, 3.2),
-    jaw_taper=uniform(0.06, 0.2) if feminine else uniform(0.0, 0.14),
+    crown=uniform(0.315, 0.34),
+    chin=uniform(0.285, 0.31) if feminine else uniform(0.295, 0.325),
+    jaw_power=uniform(1.95, 2.4) if feminine else uniform(2.1, 2.75),
+    jaw_taper=uniform(0.08, 0.2) if feminine else uniform(0.03, 0.16),
     eye_x=eye_x,
     eye_y=uniform(-0.042, -0.028),
-    eye_size=uniform(0.041, 0.048),
-    eye_height=uniform(0.0135, 0.019) if feminine else uniform(0.012, 0.0165),
+    eye_size=uniform(0.042, 0.048),
+    eye_height=uniform(0.0165, 0.0215) if feminine else uniform(0.0145, 0.0195),
     eye_tilt=uniform(-0.16, 0.06),
-    brow_y=uniform(-0.098, -0.084) if feminine else uniform(-0.092, -0.078),
+    brow_y=uniform(-0.1, -0.086) if feminine else uniform(-0.092, -0.08),
     brow_arch=uniform(0.006, 0.022),
     brow_slope=uniform(-0.004, 0.012),
     brow_thickness=uniform(0.0065, 0.011) if feminine else uniform(0.009, 0.0155),
     brow_density=uniform(0.6, 0.95),
-    nose_tip=uniform(0.08, 0.105),
+    nose_tip=uniform(0.066, 0.086),
     nose_height=uniform(0.042, 0.058) if feminine else uniform(0.048, 0.068),
     nose_width=uniform(0.041, 0.054) if feminine else uniform(0.046, 0.062),
     nose_bridge=uniform(0.015, 0.024),
-    mouth_y=uniform(0.172, 0.195),
+    mouth_y=uniform(0.143, 0.163),
     mouth_width=uniform(0.074, 0.095),
     upper_lip=uniform(0.011, 0.02) * (1 - 0.3 * age),
     lower_lip=uniform(0.017, 0.028) * (1 - 0.25 * age),
@@ -172,7 +172,7 @@ def looks_of(identity: int) -> Looks:
     iris=_colour(iris),
     hair_style=_hair_style(rng, feminine, dark),
     hair_volume=uniform(0.012, 0.042),
-    hairline=uniform(-0.235, -0.19) - (0.0 if feminine else 0.04 * age),
+    hairline=uniform(-0.225, -0.185) - (0.0 if feminine else 0.04 * age),
     parting=uniform(-0.13, 0.13),
     texture_seed=int(rng.integers(1 << 30)),
   )

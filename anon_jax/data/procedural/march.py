@@ -32,21 +32,20 @@ def _index(relief: Relief, x: np.ndarray, y: np.ndarray) -> np.ndarray:
   return row.astype(np.int32) * columns + column.astype(np.int32)
 
 
-def _slopes(relief: Relief, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-  """Bilinear look-up of `relief.slopes`: float32 [5, h, w]."""
+def _bilinear(table: np.ndarray, relief: Relief, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+  """Smooth look-up in a table [H*W, c] at head (x, y) [h, w]: float32 [c, h, w]."""
   rows, columns = relief.shape
   column = np.clip((x + TABLE_X) * (1 / SPACING), 0, columns - 1.001)
   row = np.clip((y + TABLE_Y) * (1 / SPACING), 0, rows - 1.001)
   left, top = column.astype(np.int32), row.astype(np.int32)
   fx, fy = (column - left).ravel(), (row - top).ravel()
   at = (top * columns + left).ravel()
-  table = relief.slopes
   gx, gy = 1.0 - fx, 1.0 - fy
   out = table.take(at, 0) * (gx * gy)[:, None]
   out += table.take(at + 1, 0) * (fx * gy)[:, None]
   out += table.take(at + columns, 0) * (gx * fy)[:, None]
   out += table.take(at + columns + 1, 0) * (fx * fy)[:, None]
-  return np.ascontiguousarray(out.T).reshape(5, *x.shape)
+  return np.ascontiguousarray(out.T).reshape(-1, *x.shape)
 
 
 def ellipsoid(
@@ -83,9 +82,9 @@ def march(looks: Looks, pose: Pose, u: np.ndarray, v: np.ndarray, pixel: float) 
   Args:
     looks: of the identity.
     pose: of the head.
-    u: float32 [h, w], upright picture x relative to the head's centre, in crop sides.
+    u: float32 [h, w], upright picture x relative to the head's centre, in scene units.
     v: float32 [h, w], upright picture y, likewise.
-    pixel: width of a pixel in crop sides.
+    pixel: width of a pixel in scene units.
 
   Returns:
     The surface; where coverage is 0, the nearest point to the head instead.
@@ -123,7 +122,7 @@ def march(looks: Looks, pose: Pose, u: np.ndarray, v: np.ndarray, pixel: float) 
     far, value_far = np.where(outside, far, t), np.where(outside, value_far, value)
   t = np.where(found, far, 0.0)
   x, y, z = x0 + t * dx, y0 + t * dy, z0 + t * dz
-  level_x, level_y, raised_x, raised_y, openness = _slopes(relief, x, y)
+  level_x, level_y, raised_x, raised_y, openness = _bilinear(relief.slopes, relief, x, y)
   front = np.clip(z * _FRONT, 0.0, 1.0)
   rise = (z - relief.raised.take(_index(relief, x, y)) * front) * (2.0 * depth_scale**2)
   normal = np.stack(
@@ -131,6 +130,10 @@ def march(looks: Looks, pose: Pose, u: np.ndarray, v: np.ndarray, pixel: float) 
   )
   normal *= 1.0 / np.sqrt(np.square(normal).sum(0) + 1e-12)
   camera = np.tensordot(pose.matrix.astype(np.float32), normal, 1)
-  slope = 2.0 / np.sqrt(axes[0] * axes[1])
-  coverage = np.where(found, 1.0, edge(best * (1.0 / slope), pixel)).astype(np.float32)
+  # The outline is where the closest approach just misses the head; only rays that go clearly
+  # deep (into a nose beyond the outline, say) count as hits without it.
+  closest = _bilinear(relief.level[:, None], relief, x0, y0)[0] - np.square(z0 * depth_scale)
+  slope = 2.0 / float(np.sqrt(axes[0] * axes[1]))
+  deep = np.where(best > 1.5 * slope * pixel, 1.0, 0.0).astype(np.float32)
+  coverage = np.maximum(edge(closest * (1.0 / slope), pixel), deep)
   return Surface(x, y, z, camera, coverage, openness)

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from anon_jax.data.procedural.features import OTHER_SKIN
-from anon_jax.data.procedural.hair import Upright, shell_around
+from anon_jax.data.procedural.hair import Upright, shell_around, volume_of
 from anon_jax.data.procedural.looks import Looks
 from anon_jax.data.procedural.parameters import FaceParameters
 from anon_jax.data.procedural.scenery import CLOTH_SOFTNESS, SKIN_SOFTNESS
 from anon_jax.data.procedural.shading import Canvas, Window, gloss, linear, lit, noise_at
-from anon_jax.data.procedural.shape import Pose, Surface, edge, hill, smoothstep
+from anon_jax.data.procedural.shape import ZOOM, Pose, Surface, edge, hill, smoothstep
 
 BACKGROUND = 0
 
@@ -54,8 +54,8 @@ def _placed(parameters: FaceParameters, canvas: Canvas) -> tuple[np.ndarray, np.
   """Picture coordinates turned and scaled into the occluder's own frame."""
   occluder = parameters.occluder
   angle = math.radians(occluder.angle)
-  u = (canvas.u - occluder.centre[0]) * (1.0 / occluder.scale)
-  v = (canvas.v - occluder.centre[1]) * (1.0 / occluder.scale)
+  x, y = (0.5 + (place - 0.5) / ZOOM for place in occluder.centre)
+  u, v = (canvas.u - x) * (1.0 / occluder.scale), (canvas.v - y) * (1.0 / occluder.scale)
   cos, sin = math.cos(angle), math.sin(angle)
   return u * cos + v * sin, v * cos - u * sin
 
@@ -70,15 +70,18 @@ def paint_hand(canvas: Canvas, looks: Looks, parameters: FaceParameters) -> None
   """A hand held before the face: palm and four fingers, other skin in the map."""
   u, v = _placed(parameters, canvas)
   everywhere = (slice(None), slice(None))
-  skin = linear(looks.skin) * np.array([1.0, 0.93, 0.9], np.float32).reshape(3, 1, 1)
+  skin: np.ndarray = linear(looks.skin) * np.array([1.0, 0.93, 0.9], np.float32).reshape(3, 1, 1)
   skin = skin * (1.0 + 0.03 * noise_at('soft', u, v, 1.2, 5))
-  parts = [(0.0, 0.16, 0.095, 0.12)]
-  parts += [((k - 1.5) * 0.048, -0.02 + 0.012 * abs(k - 1.3), 0.024, 0.1) for k in range(4)]
+  parts = [(0.0, 0.2, 0.075, 0.13)]
+  lengths = (0.085, 0.11, 0.115, 0.1)
+  parts += [((k - 1.5) * 0.045, 0.1 - lengths[k], 0.0235, lengths[k]) for k in range(4)]
   for x, y, radius, reach in parts:
     dv = np.maximum(np.abs(v - y) - reach, 0.0)
-    du = u - x
+    # Fingers spread a little towards their tips.
+    du = u - x * (1.0 - 0.9 * np.minimum(v - 0.1, 0.0)) if radius < 0.05 else u - x
     distance = radius - np.sqrt(du * du + dv * dv)
-    shade = 0.45 + 0.55 * smoothstep(0.0, 0.012, distance)
+    shade = 0.35 + 0.65 * smoothstep(0.0, 0.014, distance)
+    shade = shade - 0.12 * hill(v - y + 0.3 * reach, 0.006) - 0.1 * hill(v - y - 0.3 * reach, 0.006)
     light = lit(_rounded(du, radius), parameters.light, shade, SKIN_SOFTNESS)
     canvas.paint(everywhere, edge(distance, canvas.pixel), skin * light, OTHER_SKIN)
 
@@ -110,9 +113,9 @@ def paint_cap(
 ) -> None:
   """A cap with a brim; background in the map."""
   everywhere = (slice(None), slice(None))
-  shell = shell_around(looks, pose, upright, looks.hair_volume * 0.5 + 0.016)
+  shell = shell_around(looks, pose, upright, volume_of(looks) + 0.008)
   rim = -0.15 + 0.05 * smoothstep(0.15, -0.1, shell.z)
-  cover = edge(rim - shell.y, canvas.pixel * 1.5) * edge(shell.distance, canvas.pixel)
+  cover: np.ndarray = edge(rim - shell.y, canvas.pixel * 1.5) * edge(shell.distance, canvas.pixel)
   seams = 1.0 - 0.3 * hill(np.abs(shell.x) - 0.09, 0.004) - 0.3 * hill(shell.x, 0.004)
   light = lit(shell.normal, parameters.light, seams, CLOTH_SOFTNESS)
   colour = linear(parameters.occluder.colour)
@@ -124,10 +127,10 @@ def paint_cap(
   tip = np.array([0.0, -0.145, 0.3]) @ pose.matrix.T
   du = upright[0] - np.float32(tip[0] + pose.centre[0])
   dv = upright[1] - np.float32(tip[1] + pose.centre[1])
-  bent = dv - 1.1 * du * du + 0.012
-  radius = np.sqrt(np.square(du * (1 / 0.175)) + np.square(bent * (1 / 0.042)))
+  bent = dv - 1.1 * du * du + 0.022
+  radius = np.sqrt(np.square(du * (1 / 0.19)) + np.square(bent * (1 / 0.05)))
   normal = np.stack([1.5 * du, -0.55 - 4.0 * bent, np.full_like(du, 0.75)])
   light = lit(normal, parameters.light, 1.0, CLOTH_SOFTNESS)
   canvas.paint(
-    everywhere, edge((1.0 - radius) * 0.042, canvas.pixel), colour * light * 0.9, BACKGROUND
+    everywhere, edge((1.0 - radius) * 0.05, canvas.pixel), colour * light * 0.9, BACKGROUND
   )

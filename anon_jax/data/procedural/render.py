@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 
 from anon_jax.data.procedural import hair, occluders, scenery
-from anon_jax.data.procedural.features import landmarks_on_face, paint_face
+from anon_jax.data.procedural.features import HAIR, landmarks_on_face, paint_face
 from anon_jax.data.procedural.looks import Looks, looks_of
 from anon_jax.data.procedural.march import march
 from anon_jax.data.procedural.parameters import FaceParameters
 from anon_jax.data.procedural.shading import Canvas, Window, gloss, lit
-from anon_jax.data.procedural.shape import Pose, Surface, pose_of, surface_points
+from anon_jax.data.procedural.shape import ZOOM, Pose, Surface, pose_of, surface_points
 
 MIN_SIZE, MAX_SIZE = 16, 1024
 
@@ -103,10 +103,15 @@ def render(parameters: FaceParameters, size: int) -> Rendered:
   hair.paint_hair_behind(canvas, *scene, upright)
   scenery.paint_body(canvas, *scene)
   hair.paint_locks(canvas, *scene, upright)
+  shell = hair.hair_of(canvas, *scene, upright)
+  if shell is not None:
+    canvas.paint(shell.at, shell.behind, 0.5 * shell.colour, HAIR)
   scenery.paint_ears(canvas, *scene, upright, front=False)
   at, surface = _paint_head(canvas, looks, parameters, pose, upright)
-  scenery.paint_ears(canvas, *scene, upright, front=True)
-  hair.paint_hair(canvas, *scene, upright)
+  if shell is not None:
+    canvas.paint(shell.at, shell.before, shell.colour, HAIR)
+  if not hair.covers_ears(looks):
+    scenery.paint_ears(canvas, *scene, upright, front=True)
   kind = parameters.occluder.kind
   if kind in ('glasses', 'sunglasses'):
     occluders.paint_glasses(canvas, at, looks, parameters, surface)
@@ -117,6 +122,6 @@ def render(parameters: FaceParameters, size: int) -> Rendered:
   elif kind in ('microphone', 'bar'):
     occluders.paint_stick(canvas, parameters)
   points = pose.project(surface_points(looks, landmarks_on_face(looks, parameters)))
-  landmarks = (points * size - 0.5).astype(np.float32)
+  landmarks = ((0.5 + (points - 0.5) * ZOOM) * size - 0.5).astype(np.float32)
   image = canvas.finish(2.0, parameters.background.texture_seed)
   return Rendered(image, canvas.classes, parameters.identity, landmarks)

@@ -31,9 +31,10 @@ def paint_background(canvas: Canvas, background: Background) -> None:
   soft = 0.5 * (soft + noise_at('soft', canvas.u + 0.02, canvas.v + 0.013, scale, seed))
   planes = planes * np.maximum(1.0 + 0.28 * strength * soft, 0.15)
   for _ in range(int(rng.integers(0, 5))):
-    place, width, blur = rng.uniform(-0.1, 1.1), rng.uniform(0.05, 0.3), rng.uniform(0.01, 0.08)
+    place, width, blur = rng.uniform(-0.1, 1.1), rng.uniform(0.05, 0.3), rng.uniform(0.02, 0.1)
     slant = rng.normal(0.0, 0.12)
-    colour = linear(tuple(rng.uniform(0.05, 0.95, 3)))  # type: ignore[arg-type]
+    red, green, blue = 0.6 * float(rng.uniform(0.05, 0.95)) + 0.4 * rng.uniform(0.05, 0.95, 3)
+    colour = linear((float(red), float(green), float(blue)))
     along = canvas.u[0] if rng.random() < 0.7 else canvas.v[:, 0]
     column = along.size == canvas.size and along.base is canvas.u.base
     distance = float(width) - np.abs(along - float(place))
@@ -48,12 +49,16 @@ def paint_body(canvas: Canvas, looks: Looks, parameters: FaceParameters, pose: P
   at = canvas.window(0.0, 1.0, 0.55, 1.0)
   u, v = canvas.u[at], canvas.v[at]
   rng = generator(_SCENE_STREAM, 1, parameters.background.texture_seed)
-  middle = 0.5 + 0.35 * (pose.centre[0] - 0.5) - 0.1 * pose.sin_roll
+  middle = 0.5 + 0.75 * (pose.centre[0] - 0.5) - 0.1 * pose.sin_roll
   x = u - middle
   side = np.abs(x)
-  shoulder = float(rng.uniform(0.87, 0.93))
+  shoulder = float(rng.uniform(0.83, 0.89))
   widening = np.maximum(v - (shoulder - 0.09), 0.0)
-  half = looks.neck + 1.1 * widening + 9.0 * widening * widening
+  half = (
+    looks.neck * (1.0 + 0.3 * abs(float(pose.matrix[0, 2])))
+    + 1.1 * widening
+    + 9.0 * widening * widening
+  )
   across = np.clip(x / half, -0.999, 0.999)
   normal = np.stack([across, np.full_like(x, 0.1), np.sqrt(1.0 - 0.99 * across * across)])
   tendon = 0.05 * np.sin(x * 55.0) * (side < 0.08)
@@ -91,10 +96,12 @@ def paint_ears(
   upright: tuple[np.ndarray, np.ndarray],
   front: bool,
 ) -> None:
-  """The ears that are behind the head's outline (`front` False) or before it (True)."""
+  """The ears, as seen behind the head (`front` False) or before its side (True)."""
   for right in (-1.0, 1.0):
     facing = np.array([right * 0.8, 0.0, 0.6]) @ pose.matrix.T
-    if (facing[2] > 0.62) != front or facing[2] < 0.1:
+    # An ear that comes into view fades in over the cheek, so that clips do not jump.
+    share = 1.0 if not front else float(min(max((facing[2] - 0.62) * 6.0, 0.0), 1.0))
+    if facing[2] < 0.1 or share == 0.0:
       continue
     place = np.array([right * (looks.half_width + 0.002), 0.03, -0.01]) @ pose.matrix.T
     x, y = place[0] + pose.centre[0], place[1] + pose.centre[1]
@@ -112,4 +119,5 @@ def paint_ears(
     hollow = 1.0 - 0.45 * smoothstep(0.75, 0.3, radius) - 0.3 * smoothstep(0.75, 1.0, radius)
     light = lit(normal, parameters.light, hollow, SKIN_SOFTNESS)
     skin = linear(looks.skin) * np.array([1.0, 0.86, 0.84], np.float32).reshape(3, 1, 1)
-    canvas.paint(at, edge((1.0 - radius) * wide, canvas.pixel), skin * light, OTHER_SKIN)
+    alpha = share * edge((1.0 - radius) * wide, canvas.pixel)
+    canvas.paint(at, alpha, skin * light, OTHER_SKIN)

@@ -12,10 +12,11 @@ import math
 import numpy as np
 
 from anon_jax.data.procedural.parameters import Colour, Light, generator
-from anon_jax.data.procedural.shape import smoothstep
+from anon_jax.data.procedural.shape import ZOOM, smoothstep
 
 _TILE_STREAM = 0x7E1
 TILE = 256
+_EXPOSURE = 1.25
 
 Window = tuple[slice, slice]
 
@@ -66,7 +67,7 @@ def tile(kind: str) -> np.ndarray:
 
 
 def noise_at(kind: str, x: np.ndarray, y: np.ndarray, scale: float, seed: int = 0) -> np.ndarray:
-  """Looks a tile up at positions in crop sides; `scale` tiles make one crop side."""
+  """Looks a tile up at positions in scene units; `scale` tiles make one unit."""
   column = (x * (scale * TILE) + float(seed % 251 + 512)).astype(np.int32) & (TILE - 1)
   row = (y * (scale * TILE) + float(seed // 251 % 241 + 512)).astype(np.int32) & (TILE - 1)
   return tile(kind).ravel().take(row * TILE + column)
@@ -122,8 +123,8 @@ class Canvas:
     planes: float32 [3, size, size].
     classes: uint8 [size, size].
     size: side in pixels.
-    pixel: side of a pixel in crop sides.
-    u: float32 [size, size], x of pixel centres in crop sides.
+    pixel: side of a pixel in scene units.
+    u: float32 [size, size], x of pixel centres in scene units.
     v: float32 [size, size], y likewise.
   """
 
@@ -131,15 +132,17 @@ class Canvas:
     self.planes = np.zeros((3, size, size), np.float32)
     self.classes = np.zeros((size, size), np.uint8)
     self.size = size
-    self.pixel = 1.0 / size
+    self.pixel = 1.0 / (size * ZOOM)
     at = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(1.0 / size)
+    at = (at - 0.5) * np.float32(1.0 / ZOOM) + 0.5
     self.u = np.broadcast_to(at[None, :], (size, size))
     self.v = np.broadcast_to(at[:, None], (size, size))
 
   def window(self, left: float, right: float, top: float, bottom: float) -> Window:
-    """Pixels that touch a box in crop sides; never empty."""
+    """Pixels that touch a box in scene units; never empty."""
 
     def span(low: float, high: float) -> slice:
+      low, high = 0.5 + (low - 0.5) * ZOOM, 0.5 + (high - 0.5) * ZOOM
       first = min(max(int(low * self.size) - 1, 0), self.size - 1)
       return slice(first, min(max(int(high * self.size) + 2, first + 1), self.size))
 
@@ -163,7 +166,7 @@ class Canvas:
     rows = (np.arange(self.size) + seed) % TILE
     columns = (np.arange(self.size) + seed // TILE) % TILE
     out = np.empty((self.size, self.size, 3), np.uint8)
-    value = np.minimum(np.maximum(self.planes, 0.0), 4.0)
+    value = np.clip(self.planes * _EXPOSURE, 0.0, 4.0)
     # A film-like shoulder keeps highlights from clipping to flat white.
     value = value * (1.0 + 0.16 * value) / (1.0 + 0.3 * value * value)
     value = np.sqrt(value) * 255.0

@@ -11,7 +11,11 @@ import numpy as np
 from anon_jax.data.procedural.looks import Looks
 from anon_jax.data.procedural.parameters import FaceParameters
 
-# Where the origin of head coordinates lies in an upright, frontal crop (crop sides).
+# Lengths inside the renderer are scene units: this many crop sides each, about the middle of the
+# crop. It makes the box that CenterFace finds about 60 % of the side.
+ZOOM = 1.13
+
+# Where the origin of head coordinates lies in an upright, frontal scene.
 HEAD_X, HEAD_Y = 0.5, 0.472
 
 # Extent of the relief table in head coordinates, and its spacing: a pixel at 160 px.
@@ -47,7 +51,7 @@ class Relief:
 
   Attributes:
     level: float32 [H*W]; 1 on the axis of the head, 0 at its outline, negative outside.
-    raised: float32 [H*W]; how far the face stands out of the plain head (crop sides).
+    raised: float32 [H*W]; how far the face stands out of the plain head (scene units).
     slopes: float32 [H*W, 5]; d level/dx, d level/dy, d raised/dx, d raised/dy, openness (1 where
       light comes from everywhere, less in sockets and under nose and lip).
     shape: (H, W).
@@ -117,7 +121,7 @@ def relief_of(looks: Looks) -> Relief:
   down = np.clip(y / looks.chin, 0.0, None)
   width = looks.half_width * (1.0 - looks.jaw_taper * smoothstep(0.0, 1.0, down))
   up = np.clip(-y / looks.crown, 0.0, None)
-  level = 1.0 - np.square(x / width) - up**2.2 - down**looks.jaw_power
+  level = 1.0 - np.square(x / width) - up**2.6 - down**looks.jaw_power
   # Far outside, the powers grow without bound; the march only needs 'outside'.
   level = np.maximum(level, -3.0)
   raised = _raised(looks, x, y)
@@ -138,7 +142,7 @@ class Pose:
 
   Attributes:
     matrix: float64 [3, 3], head to camera (x right, y down, z to the viewer), without roll.
-    centre: (x, y) of the head's origin in the upright crop (crop sides).
+    centre: (x, y) of the head's origin in the upright crop (scene units).
     cos_roll: of the roll angle.
     sin_roll: of the roll angle.
   """
@@ -149,7 +153,7 @@ class Pose:
   sin_roll: float
 
   def project(self, points: np.ndarray) -> np.ndarray:
-    """Head points [n, 3] to picture points [n, 2] in crop sides."""
+    """Head points [n, 3] to picture points [n, 2] in scene units."""
     upright = points @ self.matrix.T
     x, y = upright[:, 0] + self.centre[0] - 0.5, upright[:, 1] + self.centre[1] - 0.5
     turned_x = x * self.cos_roll - y * self.sin_roll
