@@ -217,7 +217,9 @@ def hair_of(
   bare = smoothstep(0.62, 0.8, np.abs(x) * (1.0 / looks.half_width))
   border = np.where((y > 0.1) & (z > -0.16), front + (border - front) * bare, border)
   fuzzy = 0.012 if cut.noise == 'strands' else 0.016
-  ragged = 0.006 + (1.2 if cut.noise == 'curls' else 0.6) * cut.waves
+  # Strands fray the hairline; curls would leave spots on the forehead, so they fray the sides.
+  fray = turn if cut.noise == 'curls' else 0.6
+  ragged = 0.006 + fray * cut.waves
   cover = smoothstep(-fuzzy, fuzzy, border - y + ragged * strand)
   outline = edge(shell.distance + cut.waves * 0.55 * strand, canvas.pixel * 1.8)
   before = cover * outline

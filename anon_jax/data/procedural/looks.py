@@ -131,7 +131,10 @@ def looks_of(identity: int) -> Looks:
   iris = _between(_IRIS, float(rng.random() * (0.3 if dark else 1.0)))
   rouge = np.array((0.72, 0.22, 0.26)) if feminine else np.array((0.70, 0.36, 0.34))
   make_up = float(uniform(0.1, 1.0)) if feminine else 0.0
-  lips = skin * (0.74, 0.52, 0.52) * (1 - 0.35 * make_up) + rouge * skin.mean() * 0.4 * make_up
+  lips = (
+    skin * (0.86, 0.54, 0.54) * (1 - 0.4 * make_up)
+    + rouge * (0.3 + 0.5 * skin.mean()) * make_up * 0.6
+  )
   eye_x = uniform(0.087, 0.1)
   return Looks(
     half_width=uniform(0.186, 0.206) if feminine else uniform(0.196, 0.22),
@@ -155,9 +158,9 @@ def looks_of(identity: int) -> Looks:
     nose_width=uniform(0.041, 0.054) if feminine else uniform(0.046, 0.062),
     nose_bridge=uniform(0.015, 0.024),
     mouth_y=uniform(0.143, 0.163),
-    mouth_width=uniform(0.074, 0.095),
-    upper_lip=uniform(0.011, 0.02) * (1 - 0.3 * age),
-    lower_lip=uniform(0.017, 0.028) * (1 - 0.25 * age),
+    mouth_width=uniform(0.076, 0.096),
+    upper_lip=uniform(0.016, 0.026) * (1 - 0.25 * age),
+    lower_lip=uniform(0.022, 0.034) * (1 - 0.2 * age),
     cheek=uniform(0.0, 1.0),
     age=age,
     beard=0.0 if feminine else float(max(0.0, uniform(-0.5, 1.0))),
