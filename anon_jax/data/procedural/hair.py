@@ -75,11 +75,13 @@ def _curtain(canvas, looks, parameters, pose, upright: Upright, cut: Cut, locks:
   y = upright[1] - np.float32(pose.centre[1] + behind[1])
   volume = volume_of(looks)
   sway = cut.waves * np.sin(y * 34.0 + looks.parting * 90) + 0.4 * cut.waves * np.sin(y * 71.0)
+  # Waves begin below the temples: above, the curtain must stay under the shell's edge.
+  sway = sway * smoothstep(0.0, 0.16, y)
   half = looks.half_width + volume + 0.01 + (0.05 if cut.waves > 0.01 else 0.02) * y
   side = np.abs(x + sway)
   strand = noise_at(cut.noise, x + sway * 1.5, y * 0.35, 0.9, looks.texture_seed)
   distance = np.minimum(half - side + 0.004 * strand, cut.end - y + 0.03 * strand)
-  distance = np.minimum(distance, y + 0.06)
+  distance = np.minimum(distance, y + 0.1)
   if locks:
     inner = looks.half_width * (0.8 + 0.25 * smoothstep(0.2, 0.5, y))
     distance = np.minimum(distance, side - inner + 0.006 * strand)
