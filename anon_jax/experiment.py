@@ -11,6 +11,7 @@ import numpy as np
 
 from anon_jax import train as training
 from anon_jax.data import pipeline, prepare
+from anon_jax.data.procedural import ProceduralFaces
 from anon_jax.evaluation import harmonization as harmonization_evaluation
 from anon_jax.evaluation import report
 from anon_jax.nets import perceptual
@@ -69,8 +70,6 @@ def open_sources(config: Config) -> Sources:
     DatasetError: missing or broken data; the message names the file and the way out.
   """
   if config.dataset == 'procedural_faces':
-    from anon_jax.data.procedural import ProceduralFaces
-
     count, size = config.procedural_faces, config.image_size
     held_out = max(count // 10, 8)
     # Another seed, so that no held-out picture is drawn in training.

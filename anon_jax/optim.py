@@ -52,4 +52,4 @@ def update_average(average: Any, params: Any, step: jax.Array, decay: float) -> 
 
 def norm(tree: Any) -> jax.Array:
   """Returns the L2 norm over all leaves, float32."""
-  return optax.global_norm(tree).astype(jnp.float32)
+  return optax.tree.norm(tree).astype(jnp.float32)

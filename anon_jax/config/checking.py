@@ -86,6 +86,11 @@ def check(config: Mapping[str, Any], devices: int = 1) -> ml_collections.FrozenC
 def _check_together(values: Mapping[str, Any], devices: int) -> None:
   """Refuses fields that are fine one by one and not together."""
   parts = values['mesh_data'] or devices
+  if parts > devices:
+    raise ConfigError(
+      f'config.mesh_data={parts} asks for more devices than the {devices} that JAX sees; '
+      'use 0 for all of them.'
+    )
   for name in ('batch_size', 'eval_batch_size'):
     if values[name] % parts:
       lower = max(values[name] // parts, 1) * parts

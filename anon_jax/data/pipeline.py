@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import grain
 import numpy as np
+from absl import flags
 from PIL import Image
 
 Example = dict[str, Any]
@@ -187,6 +188,8 @@ def train_dataset(
   # Batching before the iterator keeps batches the same for any number of workers.
   dataset = dataset.batch(batch_size // shard.hosts, drop_remainder=True)
   if workers:
+    if not flags.FLAGS.is_parsed():  # Grain reads absl flags, which notebooks never parse
+      flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(num_workers=workers)
     return dataset.to_iter_dataset(grain.ReadOptions(num_threads=1)).mp_prefetch(options)
   return dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=8))
