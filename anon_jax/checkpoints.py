@@ -11,6 +11,10 @@ from orbax.checkpoint import checkpoint_managers
 from anon_jax.state import TrainState
 
 
+class CheckpointError(ValueError):
+  """A checkpoint that cannot be used for what it was asked for."""
+
+
 class Checkpoints:
   """The checkpoints in one folder.
 
@@ -23,7 +27,8 @@ class Checkpoints:
       preservation_policy=checkpoint_managers.LatestN(keep),
       enable_async_checkpointing=True,
     )
-    self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+    self._folder = folder.resolve()
+    self._manager = ocp.CheckpointManager(self._folder, options=options)
 
   def latest(self) -> int | None:
     """Returns the newest step that was saved whole, None where there is none."""
@@ -47,32 +52,43 @@ class Checkpoints:
     if not saved:
       raise RuntimeError(f'Orbax declined to save step {step} and did not say why.')
 
-  def restore(self, step: int, state: TrainState, data: grain.DatasetIterator) -> TrainState:
+  def restore(
+    self, step: int, state: TrainState, data: grain.DatasetIterator | None = None
+  ) -> TrainState:
     """Returns the saved state, placed like `state`, and sets the iterator to where it was.
 
     Args:
       step: a saved step.
       state: a state of the same shapes and shardings; its frozen weights are kept.
-      data: the iterator that is set.
+      data: the iterator that is set; None restores the state alone, as evaluation does.
 
     Raises:
-      ValueError: what was saved does not fit `state`; Orbax names the arrays.
+      CheckpointError: what was saved is of other shapes, types or names than `state`.
     """
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state.replace(frozen={}))
-    restored = self._manager.restore(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(target),
-        data=grain.checkpoint.CheckpointRestore(data),
-      ),
-    )
+    self._require_fit(step, target)
+    items: dict[str, Any] = {'state': ocp.args.StandardRestore(target)}
+    if data is not None:
+      items['data'] = grain.checkpoint.CheckpointRestore(data)
+    restored = self._manager.restore(step, args=ocp.args.Composite(**items))
     return restored['state'].replace(frozen=state.frozen)
 
-  def restore_state(self, step: int, state: TrainState) -> TrainState:
-    """Returns the saved state alone, for evaluation."""
-    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state.replace(frozen={}))
-    args = ocp.args.Composite(state=ocp.args.StandardRestore(target))
-    return self._manager.restore(step, args=args)['state'].replace(frozen=state.frozen)
+  def _require_fit(self, step: int, target: TrainState) -> None:
+    """Compares names, shapes and types before reading: Orbax would cast other types silently."""
+    path = self._folder / str(step) / 'state'
+    saved = _kinds(ocp.StandardCheckpointHandler().metadata(path).tree)
+    wanted = _kinds(target)
+    wrong = [
+      f'{name} is {saved.get(name, "absent")} there and {wanted.get(name, "absent")} here'
+      for name in sorted(set(saved) | set(wanted))
+      if saved.get(name) != wanted.get(name)
+    ]
+    if wrong:
+      more = f' (and {len(wrong) - 3} more)' if len(wrong) > 3 else ''
+      raise CheckpointError(
+        f'{path.parent} does not fit this config: {"; ".join(wrong[:3])}{more}. It was written by '
+        'another stage or preset; use the config that it was trained with.'
+      )
 
   def wait(self) -> None:
     """Blocks until all saves are on disk; raises what went wrong in one."""
@@ -83,7 +99,19 @@ class Checkpoints:
     self._manager.close()
 
 
-def describe(state: TrainState) -> dict[str, Any]:
+def _kinds(tree: Any) -> dict[str, str]:
+  """Returns 'dtype[shape]' by dotted name for the leaves of a state or of its saved description."""
+  kinds = {}
+  for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+    name = '.'.join(
+      str(getattr(part, 'name', getattr(part, 'key', getattr(part, 'idx', part)))) for part in path
+    )
+    is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    kinds[name] = 'key[]' if is_key or name == 'key' else f'{leaf.dtype}{list(leaf.shape)}'
+  return kinds
+
+
+def describe(state: TrainState) -> dict[str, int]:
   """Counts parameters by network, for the log."""
   return {
     name: sum(leaf.size for leaf in jax.tree.leaves(net.params)) for name, net in state.nets.items()

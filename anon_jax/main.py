@@ -96,7 +96,7 @@ def _evaluate(
     step = saved.latest()
     if step is None:
       raise RunError(f'{folder} holds no complete checkpoint; train first.')
-    state = saved.restore_state(step, train.new_state(stage, config.seed, mesh))
+    state = saved.restore(step, train.new_state(stage, config.seed, mesh))
   finally:
     saved.close()
   experiment.make_evaluate(config, stage, sources.held_out, workdir, mesh)(state, step)
