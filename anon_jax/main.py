@@ -16,7 +16,7 @@ from ml_collections import config_flags
 
 from anon_jax import config as configs
 from anon_jax import experiment, parallel, train
-from anon_jax.checkpoints import Checkpoints
+from anon_jax.checkpoints import CheckpointError, Checkpoints
 from anon_jax.data import pipeline
 from anon_jax.data.errors import DatasetError
 from anon_jax.nets.frozen import WeightsError
@@ -116,7 +116,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
   """Parses flags; turns what absl and ml_collections raise into one line."""
   try:
     flags.mark_flags_as_required(['config', 'workdir'])
-    return flags.FLAGS(argv)
+    left = flags.FLAGS(argv)
+    dict(_CONFIG.value)  # a file that could not be loaded raises only when it is used
+    return left
   except flags.Error as error:
     _fail(str(error), USAGE_ERROR)
   except (AttributeError, KeyError, TypeError, ValueError, ImportError, OSError) as error:
@@ -134,7 +136,7 @@ def _guarded(argv: Sequence[str]) -> int:
     return _main(argv)
   except (configs.ConfigError, RunError) as error:
     _fail(str(error), USAGE_ERROR)
-  except (DatasetError, WeightsError) as error:
+  except (DatasetError, WeightsError, CheckpointError) as error:
     _fail(str(error), DATA_ERROR)
   except train.Diverged as error:
     _fail(str(error), DIVERGED)
