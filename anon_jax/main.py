@@ -114,6 +114,10 @@ def _main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> list[str]:
   """Parses flags; turns what absl and ml_collections raise into one line."""
+  for argument in argv[1:]:
+    name, _, path = argument.partition('=')
+    if name.lstrip('-') == 'config' and not pathlib.Path(path.partition(':')[0]).is_file():
+      _fail(f'--config={path} is not a file; give a config such as configs/quickstart.py.', 2)
   try:
     flags.mark_flags_as_required(['config', 'workdir'])
     left = flags.FLAGS(argv)
@@ -121,7 +125,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return left
   except flags.Error as error:
     _fail(str(error), USAGE_ERROR)
-  except (AttributeError, KeyError, TypeError, ValueError, ImportError, OSError) as error:
+  except KeyError as error:  # an override of a field that the locked config does not have
+    name = str(error.args[0]).strip("'")
+    _fail(f'--config.{name}: {configs.unknown_field(name)}', USAGE_ERROR)
+  except (AttributeError, TypeError, ValueError, ImportError, OSError) as error:
     _fail(f'--config cannot be used: {error}', USAGE_ERROR)
   raise AssertionError('unreachable')
 

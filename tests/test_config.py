@@ -45,8 +45,11 @@ def _changed(**values):
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'bach_size': 4}, r"config\.bach_size=4 is not a field .* did you mean 'batch_size'\?"),
-    ({'zzz': 4}, r'config\.zzz=4 is not a field .* docs/configs\.md'),
+    (
+      {'bach_size': 4},
+      r"config\.bach_size=4: 'bach_size' is not a field of stage 'harmonize'; .*'batch_size'\?",
+    ),
+    ({'zzz': 4}, r"config\.zzz=4: 'zzz' is not a field .* docs/configs\.md"),
     ({'stage': 'fly'}, r"stage='fly' is not known; choose one of \['harmonize'\]"),
     ({'batch_size': 0}, r'config\.batch_size=0 cannot be used; give a number >= 1'),
     ({'dtype': 'int8'}, r"config\.dtype='int8' cannot be used; give one of \['auto'"),

@@ -148,7 +148,7 @@ def test_a_mask_of_another_size_is_named_with_both_sizes(faces, tmp_path):
 @pytest.mark.parametrize(
   ('arguments', 'phrases'),
   [
-    (('--config.bach_size=4',), ('bach_size',)),
+    (('--config.bach_size=4',), ('bach_size', "did you mean 'batch_size'?")),
     (('--config.batch_size=many',), ('batch_size', 'many')),
     (('--config.dtype=int8',), ('config.dtype', 'bfloat16')),
     (('--config.batch_size=6',), ('batch_size=6', '4 devices', 'multiple of 4')),

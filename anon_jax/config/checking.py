@@ -50,6 +50,14 @@ def _fields(stage: Any) -> dict[str, Field]:
   return STAGES[stage]
 
 
+def unknown_field(name: str, stage: str = '') -> str:
+  """Says that no stage, or not this one, has a field of this name, and which one may be meant."""
+  known = STAGES[stage] if stage else {k for fields in STAGES.values() for k in fields}
+  close = difflib.get_close_matches(name, known, 1)
+  hint = f'did you mean {close[0]!r}?' if close else 'see docs/configs.md for the fields.'
+  return f'{name!r} is not a field of {f"stage {stage!r}" if stage else "any stage"}; {hint}'
+
+
 def check(config: Mapping[str, Any], devices: int = 1) -> ml_collections.FrozenConfigDict:
   """Returns an immutable copy of a config that can be run.
 
@@ -65,9 +73,7 @@ def check(config: Mapping[str, Any], devices: int = 1) -> ml_collections.FrozenC
   fields = _fields(values.get('stage'))
   for name in values:
     if name not in fields:
-      close = difflib.get_close_matches(name, fields, 1)
-      hint = f'did you mean {close[0]!r}?' if close else 'see docs/configs.md for the fields.'
-      raise ConfigError(f'config.{name}={values[name]!r} is not a field of this stage; {hint}')
+      raise ConfigError(f'config.{name}={values[name]!r}: {unknown_field(name, values["stage"])}')
   for name, field in fields.items():
     if name not in values:
       raise ConfigError(f'config.{name} is missing; its default is {field.default!r}.')
