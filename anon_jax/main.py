@@ -125,10 +125,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return left
   except flags.Error as error:
     _fail(str(error), USAGE_ERROR)
-  except KeyError as error:  # an override of a field that the locked config does not have
-    name = str(error.args[0]).strip("'")
+  except (KeyError, AttributeError) as error:  # an override of a field that the config lacks
+    name = str(error.args[0]).strip('\'"()').removeprefix('KeyError("\'')
     _fail(f'--config.{name}: {configs.unknown_field(name)}', USAGE_ERROR)
-  except (AttributeError, TypeError, ValueError, ImportError, OSError) as error:
+  except (TypeError, ValueError, ImportError, OSError) as error:
     _fail(f'--config cannot be used: {error}', USAGE_ERROR)
   raise AssertionError('unreachable')
 
