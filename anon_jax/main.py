@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 data or weights cannot be used; 2 usage or config; 3 diver
 
 import json
 import pathlib
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -126,7 +127,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
   except flags.Error as error:
     _fail(str(error), USAGE_ERROR)
   except (KeyError, AttributeError) as error:  # an override of a field that the config lacks
-    name = str(error.args[0]).strip('\'"()').removeprefix('KeyError("\'')
+    found = re.search(r'\w+', str(error).replace('KeyError', ''))
+    name = found.group() if found else ''
     _fail(f'--config.{name}: {configs.unknown_field(name)}', USAGE_ERROR)
   except (TypeError, ValueError, ImportError, OSError) as error:
     _fail(f'--config cannot be used: {error}', USAGE_ERROR)
