@@ -18,7 +18,6 @@ from ml_collections import config_flags
 from anon_jax import config as configs
 from anon_jax import experiment, parallel, train
 from anon_jax.checkpoints import CheckpointError, Checkpoints
-from anon_jax.data import pipeline
 from anon_jax.data.errors import DatasetError
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.telemetry import write_whole
@@ -34,10 +33,9 @@ class RunError(ValueError):
   """A run that cannot start as asked; the message is for the user."""
 
 
-def _prepare_workdir(workdir: pathlib.Path, config: Any) -> None:
-  """Writes config.json, or holds the given config against the one that is there."""
+def _require_same_config(workdir: pathlib.Path, given: dict[str, Any]) -> None:
+  """Holds the given config against the one that the workdir was started with, if any."""
   path = workdir / 'config.json'
-  given = config.to_dict()
   if path.exists():
     changed = configs.differences(json.loads(path.read_text()), given)
     if changed:
@@ -47,9 +45,14 @@ def _prepare_workdir(workdir: pathlib.Path, config: Any) -> None:
       )
   elif (workdir / 'checkpoints').is_dir() and any((workdir / 'checkpoints').iterdir()):
     raise RunError(f'{workdir} holds checkpoints but no config.json; use another --workdir.')
+
+
+def _save_config(workdir: pathlib.Path, given: dict[str, Any]) -> None:
+  """Writes config.json, whole."""
   if jax.process_index() == 0:
     workdir.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(given, indent=2, sort_keys=True) + '\n').encode())
+    content = json.dumps(given, indent=2, sort_keys=True) + '\n'
+    write_whole(workdir / 'config.json', content.encode())
 
 
 def run(config: Any, workdir: pathlib.Path, mode: str) -> int:
@@ -58,24 +61,15 @@ def run(config: Any, workdir: pathlib.Path, mode: str) -> int:
   configs.check(config, jax.device_count())
   checked = configs.check(experiment.resolve(config), jax.device_count())
   mesh = parallel.make_mesh(checked.mesh_data)
-  stage = experiment.make_stage(checked)
-  sources = experiment.open_sources(checked)
+  if mode == 'train':
+    _require_same_config(workdir, checked.to_dict())
+  built = experiment.build(checked, workdir, mesh)
   if mode == 'evaluate':
-    return _evaluate(checked, stage, sources, workdir, mesh)
-  _prepare_workdir(workdir, checked)
-  evaluate = experiment.make_evaluate(checked, stage, sources.held_out, workdir, mesh)
-  dataset = pipeline.train_dataset(
-    sources.train,
-    experiment.make_view(checked),
-    batch_size=checked.batch_size,
-    seed=checked.seed,
-    shard=pipeline.Shard(jax.process_index(), jax.process_count()),
-    workers=checked.workers,
-  )
+    return _evaluate(checked, built, workdir, mesh)
+  _save_config(workdir, checked.to_dict())
   plan = experiment.make_plan(checked)
   where = train.Run(workdir, plan, checked.batch_size, checked.seed, checked.keep_checkpoints)
-  samples = experiment.sample_batch(checked, sources.held_out)
-  outcome = train.train(where, stage, dataset, samples, evaluate, mesh)
+  outcome = train.train(where, built.stage, built.dataset, built.samples, built.evaluate, mesh)
   if outcome.interrupted:
     return 128 + outcome.interrupted
   print(
@@ -85,9 +79,7 @@ def run(config: Any, workdir: pathlib.Path, mode: str) -> int:
   return 0
 
 
-def _evaluate(
-  config: Any, stage: Any, sources: experiment.Sources, workdir: pathlib.Path, mesh: Any
-) -> int:
+def _evaluate(config: Any, built: experiment.Experiment, workdir: pathlib.Path, mesh: Any) -> int:
   """Measures the newest checkpoint of a workdir."""
   folder = workdir / 'checkpoints'
   if not folder.is_dir():
@@ -97,10 +89,10 @@ def _evaluate(
     step = saved.latest()
     if step is None:
       raise RunError(f'{folder} holds no complete checkpoint; train first.')
-    state = saved.restore(step, train.new_state(stage, config.seed, mesh))
+    state = saved.restore(step, train.new_state(built.stage, config.seed, mesh))
   finally:
     saved.close()
-  experiment.make_evaluate(config, stage, sources.held_out, workdir, mesh)(state, step)
+  built.evaluate(state, step)
   print((workdir / 'results.md').read_text())
   return 0
 

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anon_jax.data import prepare
+from anon_jax.experiment import sources
+
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = (
   '--config.preset=tiny',
@@ -100,6 +103,35 @@ def test_training_resuming_and_evaluating_work_end_to_end_on_a_folder_of_faces(f
   assert '| L1 (share of the range) | lower |' in third.stdout
   changed = _run(*_on(faces, tmp_path, '--config.seed=1', '--config.l1_weight=3'))
   _refused(changed, 2, 'another config', 'seed: 0 -> 1', 'l1_weight: 10.0 -> 3.0', '--workdir')
+
+
+_WITHOUT_TENSORFLOW = """
+import importlib.abc, runpy, sys
+class Hide(importlib.abc.MetaPathFinder):
+  def find_spec(self, name, path=None, target=None):
+    if name.split('.')[0] in ('tensorflow', 'tensorboard'):
+      raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Hide())
+sys.argv = ['anon_jax', *sys.argv[1:]]
+runpy.run_module('anon_jax.main', run_name='__main__')
+"""
+
+
+def test_prepared_data_can_be_trained_on_without_tensorflow(faces, tmp_path):
+  command = [sys.executable, '-c', _WITHOUT_TENSORFLOW, '--config=configs/quickstart.py']
+  command += _on(faces, tmp_path, '--config.num_train_steps=1')
+  unprepared = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+  assert unprepared.returncode == 1, unprepared.stderr
+  assert "pip install 'anon-jax[train]'" in unprepared.stderr
+  prepare.prepare(
+    'face_folder', str(faces), str(tmp_path / 'prepared'), sources.stored_side(32, 1.0)
+  )
+  done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+  assert done.returncode == 0, done.stderr
+  assert done.stderr.count('TensorBoard is off') == 1
+  assert (tmp_path / 'run' / 'metrics.jsonl').exists()
+  assert list((tmp_path / 'run' / 'samples').glob('*.png'))
+  assert not list((tmp_path / 'run').glob('events*'))
 
 
 def test_the_quickstart_runs_on_eight_devices_without_any_data(tmp_path):

@@ -1,0 +1,72 @@
+"""The harmonize stages: networks, step and evaluation from a config."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from anon_jax import train as training
+from anon_jax.data import pipeline
+from anon_jax.evaluation import harmonization as harmonization_evaluation
+from anon_jax.evaluation import report
+from anon_jax.experiment import sources
+from anon_jax.nets import perceptual
+from anon_jax.nets.discriminator import MultiScaleDiscriminator
+from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
+from anon_jax.state import TrainState
+from anon_jax.steps.harmonize import HarmonizeOptions, make_harmonize_stage
+from anon_jax.steps.stage import Stage
+
+
+def make_stage(config: Any) -> Stage:
+  """Builds the networks and the step of a harmonize config.
+
+  Raises:
+    WeightsError: the perceptual network's weights are missing or damaged.
+  """
+  dtype = sources.compute_dtype(config.dtype)
+  net, params = None, None
+  if config.perceptual_network != 'none' and config.perceptual_weight:
+    folders = sources.weights_folders(config)
+    net, params = perceptual.load_perceptual(config.perceptual_network, folders, dtype)
+  generator = HarmonizationNet(WIDTHS[config.preset], config.upscale, dtype)
+  discriminator = MultiScaleDiscriminator(
+    config.discriminator_scales, config.discriminator_width, config.discriminator_layers, dtype
+  )
+  options = HarmonizeOptions(
+    image_size=config.image_size,
+    upscale=config.upscale,
+    sigma_fraction=config.condition_sigma,
+    feather=config.feather,
+    adversarial_weight=config.adversarial_weight,
+    perceptual_weight=config.perceptual_weight,
+    l1_weight=config.l1_weight,
+    generator_lr=config.generator_lr,
+    discriminator_lr=config.discriminator_lr,
+    adam_b1=config.adam_b1,
+    adam_b2=config.adam_b2,
+    ema_decay=config.ema_decay,
+  )
+  return make_harmonize_stage(generator, discriminator, options, net, params)
+
+
+def make_evaluate(
+  config: Any, stage: Stage, source: pipeline.Source, workdir: pathlib.Path, mesh: Any
+) -> training.Evaluate:
+  """Returns a function that measures a state, writes the report and returns scalars."""
+  batches = sources.held_out_batches(config, source)
+  facts = {
+    'dataset': config.dataset,
+    'split': config.eval_split,
+    'image_size': config.image_size,
+    'seed': config.seed,
+  }
+
+  def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
+    result = harmonization_evaluation.evaluate_harmonization(stage, state, batches, mesh)
+    if jax.process_index() == 0:
+      report.write_report(workdir, step, result, facts)
+    return harmonization_evaluation.scalars(result)
+
+  return evaluate

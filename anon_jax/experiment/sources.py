@@ -1,0 +1,106 @@
+"""Data sets, crops and weights folders of a config."""
+
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from anon_jax.data import pipeline, prepare
+from anon_jax.data.procedural import ProceduralFaces
+
+
+class Sources(NamedTuple):
+  """Training and held-out examples."""
+
+  train: pipeline.Source
+  held_out: pipeline.Source
+
+
+def weights_folders(config: Any) -> list[pathlib.Path]:
+  """Lists the folders that published weights are looked for in."""
+  if config.weights_dir:
+    return [pathlib.Path(config.weights_dir).expanduser()]
+  folders = []
+  if os.environ.get('ANON_JAX_WEIGHTS'):
+    folders.append(pathlib.Path(os.environ['ANON_JAX_WEIGHTS']))
+  if os.environ.get('ANON_JAX_DATA'):
+    folders.append(pathlib.Path(os.environ['ANON_JAX_DATA']) / 'weights')
+  if config.manual_dir:
+    folders.append(pathlib.Path(config.manual_dir).expanduser().absolute().parent / 'weights')
+  return folders or [pathlib.Path('weights')]
+
+
+def stored_side(image_size: int, crop: float) -> int:
+  """Returns the side in pixels at which pictures are prepared: room for jitter, no waste."""
+  return 64 * -(-int(image_size / crop * 1.25) // 64)
+
+
+def open_sources(config: Any) -> Sources:
+  """Prepares or reuses the data set and opens its splits.
+
+  Raises:
+    DatasetError: missing or broken data; the message names the file and the way out.
+  """
+  if config.dataset == 'procedural_faces':
+    count, size = config.procedural_faces, config.image_size
+    held_out = max(count // 10, 8)
+    # Another seed, so that no held-out picture is drawn in training.
+    return Sources(
+      ProceduralFaces(count, size, seed=config.seed),
+      ProceduralFaces(held_out, size, seed=config.seed + 2**20),
+    )
+  side = stored_side(config.image_size, config.crop)
+  folder = prepare.prepare(config.dataset, config.manual_dir, config.data_dir, side)
+  return Sources(
+    pipeline.with_maps(prepare.open_split(folder, 'train')),
+    pipeline.with_maps(prepare.open_split(folder, config.eval_split)),
+  )
+
+
+def make_view(config: Any) -> pipeline.View:
+  """Returns how stored pictures become crops."""
+  return pipeline.View(config.image_size, config.crop, config.crop_jitter, config.flip)
+
+
+def this_shard() -> pipeline.Shard:
+  """Returns this process's share of each batch."""
+  return pipeline.Shard(jax.process_index(), jax.process_count())
+
+
+def train_batches(config: Any, source: pipeline.Source) -> Any:
+  """Returns this process's endless training batches."""
+  return pipeline.train_dataset(
+    source,
+    make_view(config),
+    batch_size=config.batch_size,
+    seed=config.seed,
+    shard=this_shard(),
+    workers=config.workers,
+  )
+
+
+def held_out_batches(config: Any, source: pipeline.Source) -> Any:
+  """Returns this process's evaluation batches, padded and masked."""
+  return pipeline.eval_dataset(
+    source,
+    make_view(config),
+    batch_size=config.eval_batch_size,
+    count=config.eval_examples,
+    shard=this_shard(),
+  )
+
+
+def sample_batch(config: Any, source: pipeline.Source) -> dict[str, np.ndarray]:
+  """Returns the held-out examples that sample grids show: the same ones all along a run."""
+  count = min(config.sample_examples, len(source))
+  return pipeline.eval_dataset(source, make_view(config), batch_size=count, count=count)[0]
+
+
+def compute_dtype(name: str) -> Any:
+  """Turns the config's `dtype` into a JAX type."""
+  if name == 'auto':
+    name = 'float32' if jax.default_backend() == 'cpu' else 'bfloat16'
+  return jnp.dtype(name)
