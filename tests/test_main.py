@@ -29,16 +29,20 @@ TINY = (
 )
 
 
-def _run(*arguments, config='configs/quickstart.py', devices=1, **env):
+def _python(*arguments, devices=1):
   flags = f'--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0'
   return subprocess.run(
-    [sys.executable, '-m', 'anon_jax.main', f'--config={config}', *arguments],
+    [sys.executable, *arguments],
     capture_output=True,
     text=True,
     cwd=ROOT,
-    env=os.environ | {'XLA_FLAGS': flags} | env,
+    env=os.environ | {'XLA_FLAGS': flags},
     timeout=300,
   )
+
+
+def _run(*arguments, config='configs/quickstart.py', devices=1):
+  return _python('-m', 'anon_jax.main', f'--config={config}', *arguments, devices=devices)
 
 
 def _refused(done, code, *phrases):
@@ -118,15 +122,15 @@ runpy.run_module('anon_jax.main', run_name='__main__')
 
 
 def test_prepared_data_can_be_trained_on_without_tensorflow(faces, tmp_path):
-  command = [sys.executable, '-c', _WITHOUT_TENSORFLOW, '--config=configs/quickstart.py']
+  command = ['-c', _WITHOUT_TENSORFLOW, '--config=configs/quickstart.py']
   command += _on(faces, tmp_path, '--config.num_train_steps=1')
-  unprepared = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+  unprepared = _python(*command)
   assert unprepared.returncode == 1, unprepared.stderr
   assert "pip install 'anon-jax[train]'" in unprepared.stderr
   prepare.prepare(
     'face_folder', str(faces), str(tmp_path / 'prepared'), sources.stored_side(32, 1.0)
   )
-  done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+  done = _python(*command)
   assert done.returncode == 0, done.stderr
   assert done.stderr.count('TensorBoard is off') == 1
   assert (tmp_path / 'run' / 'metrics.jsonl').exists()
