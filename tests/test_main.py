@@ -110,12 +110,11 @@ def test_training_resuming_and_evaluating_work_end_to_end_on_a_folder_of_faces(f
 
 
 _WITHOUT_TENSORFLOW = """
-import importlib.abc, runpy, sys
-class Hide(importlib.abc.MetaPathFinder):
-  def find_spec(self, name, path=None, target=None):
-    if name.split('.')[0] in ('tensorflow', 'tensorboard'):
-      raise ModuleNotFoundError(f'No module named {name!r}', name=name)
-sys.meta_path.insert(0, Hide())
+import importlib.machinery, runpy, sys
+find = importlib.machinery.PathFinder.find_spec
+def find_others(name, path=None, target=None):
+  return None if name in ('tensorflow', 'tensorboard') else find(name, path, target)
+importlib.machinery.PathFinder.find_spec = staticmethod(find_others)
 sys.argv = ['anon_jax', *sys.argv[1:]]
 runpy.run_module('anon_jax.main', run_name='__main__')
 """
