@@ -1,7 +1,7 @@
-"""Cuts an eye-level square crop out of a photograph, given five landmarks.
+"""Cuts crops out of photographs, given five landmarks: the project's own, and recognisers'.
 
-From the landmarks to the crop, with e the midpoint of the eyes, m the midpoint of the mouth
-corners and d the larger of |eye - eye| and |m - e|:
+The project's crop is square and at eye level. From the landmarks to that crop, with e the midpoint
+of the eyes, m the midpoint of the mouth corners and d the larger of |eye - eye| and |m - e|:
 
   face-box height  h      = 2.87 d
   box centre       c      = e + 0.30 (m - e)
@@ -12,9 +12,12 @@ corners and d the larger of |eye - eye| and |m - e|:
 293 people that the project was built with; h then differs from the detected height by 6.4 %
 (standard deviation). The larger of the two distances is taken because either one shrinks when the
 head turns or nods.
+
+A face recogniser wants its own crop: the five points as near as can be to those of its template.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -26,6 +29,23 @@ _BOX_CENTRE = 0.30
 _CROP_SIDE = 1.6
 
 Points = tuple[tuple[float, float], ...]
+
+
+class Template(NamedTuple):
+  """The crop that a face recogniser was trained on.
+
+  Attributes:
+    height: of the crop in pixels.
+    width: of the crop in pixels.
+    points: where (x, y) of eye, eye, nose tip, mouth corner, mouth corner belong, the left ones in
+      the picture first.
+    stretch: width over height of what was a square in the photograph; 1 keeps proportions.
+  """
+
+  height: int
+  width: int
+  points: Points
+  stretch: float = 1.0
 
 
 def crop_frame(points: Points) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
@@ -94,3 +114,65 @@ def cut_crop(
   if semantic_map is None:
     return cut, None
   return cut, np.asarray(warp(np.pad(semantic_map, pad), Image.Resampling.NEAREST))
+
+
+def fit_similarity(points: Points, template: Template) -> np.ndarray:
+  """Returns the least-squares map from a photograph to a template's crop.
+
+  A rotation, one scale and a shift (Umeyama 1991, without reflection), then the template's stretch
+  along x.
+
+  Args:
+    points: five (x, y) in pixels of the photograph, in the template's order.
+    template: where they belong.
+
+  Returns:
+    float64 [2, 3]: (x, y, 1) of the photograph to (x, y) of the crop.
+
+  Raises:
+    DatasetError: another number of points, or points that determine no scale.
+  """
+  xy = np.asarray(points, np.float64)
+  if xy.shape != (5, 2):
+    raise DatasetError(f'the landmarks have shape {xy.shape}; expected five points (x, y)')
+  target = np.asarray(template.points, np.float64) / (template.stretch, 1.0)
+  # As complex numbers a similarity is w = a z + b, and least squares has one line.
+  z, w = (p[:, 0] + 1j * p[:, 1] for p in (xy, target))
+  spread = np.sum(np.abs(z - z.mean()) ** 2)
+  a = np.sum((z - z.mean()).conj() * (w - w.mean())) / spread if spread > 0 else 0j
+  if not 0 < abs(a) < math.inf:
+    raise DatasetError(f'the landmarks {points} fit no crop of a recogniser')
+  b = w.mean() - a * z.mean()
+  across = template.stretch * np.array([a.real, -a.imag, b.real])
+  return np.stack([across, [a.imag, a.real, b.imag]])
+
+
+def align_face(picture: Image.Image, points: Points, template: Template) -> np.ndarray:
+  """Cuts the crop that a face recogniser wants, bilinearly; black beyond the photograph.
+
+  Where the photograph has at least twice the crop's resolution, it is first reduced by a whole
+  factor, since bilinear sampling alone would skip pixels.
+
+  Args:
+    picture: RGB.
+    points: (x, y) of eye, eye, nose tip, mouth corner, mouth corner in pixels, the left ones in
+      the picture first.
+    template: the recogniser's.
+
+  Returns:
+    uint8 [template.height, template.width, 3].
+
+  Raises:
+    DatasetError: landmarks that fit no crop.
+  """
+  forward = np.vstack([fit_similarity(points, template), (0.0, 0.0, 1.0)])
+  backward = np.linalg.inv(forward)
+  factor = math.floor(math.hypot(backward[0, 1], backward[1, 1]))  # photograph's pixels a row
+  if factor > 1:
+    picture = picture.reduce(factor)
+    backward /= factor
+  size = (template.width, template.height)
+  matrix = tuple(backward[:2].ravel().tolist())
+  return np.asarray(
+    picture.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+  )

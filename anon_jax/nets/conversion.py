@@ -2,17 +2,51 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from anon_jax.nets import calibration, frozen, squeezenet, vgg
+from anon_jax.nets import calibration, frozen, inception_resnet, squeezenet, vgg
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.torch_file import read_tensors
 
-_LAYOUT = 'torchvision'  # names as in torchvision's `features`, kernels OIHW
-_PREPROCESSING = squeezenet.PREPROCESSING[_LAYOUT]
-_TENSORS = {'vgg19': vgg.TENSORS, 'squeezenet': squeezenet.TENSORS[_LAYOUT]}
+
+class _Source(NamedTuple):
+  """What a published file holds; the facts that its conversion records.
+
+  Attributes:
+    tensors: name -> shape of what is converted.
+    skip: chooses the names that the file may hold besides.
+    layout: whose names the tensors have; kernels are OIHW.
+    preprocessing: of the network's input.
+  """
+
+  tensors: Mapping[str, tuple[int, ...]]
+  skip: Callable[[str], bool]
+  layout: str
+  preprocessing: str
+
+
+def _torchvision(tensors: Mapping[str, tuple[int, ...]]) -> _Source:
+  return _Source(
+    tensors,
+    lambda name: name.startswith('classifier.'),
+    'torchvision',
+    squeezenet.PREPROCESSING['torchvision'],
+  )
+
+
+_FACENET = _Source(
+  inception_resnet.TENSORS, inception_resnet.skipped, 'facenet-pytorch', 'rgb_127.5_over_128'
+)
+_SOURCES = {
+  'vgg19': _torchvision(vgg.TENSORS),
+  'squeezenet': _torchvision(squeezenet.TENSORS['torchvision']),
+  'facenet_vggface2': _FACENET,
+  'facenet_casia': _FACENET,
+}
 
 
 def convert(
@@ -24,11 +58,11 @@ def convert(
   is as it was, or holds a pair that `frozen.load_tensors` refuses by its hash.
 
   Args:
-    network: 'vgg19' or 'squeezenet'.
-    source: the `.pth` file of `frozen.PUBLISHED`, in either format of `torch.save`.
+    network: a key of `frozen.PUBLISHED`.
+    source: the `.pth` or `.pt` file of `frozen.PUBLISHED`, in either format of `torch.save`.
     folder: where to write; made if it does not exist.
-    allow_unknown: converts a source whose hash is not the published one (own weights of the same
-      network, with torchvision's preprocessing).
+    allow_unknown: converts a source whose hash is not the published one, or where that is not
+      known (own weights of the same network, with the published preprocessing).
 
   Returns:
     The path of the safetensors file.
@@ -43,20 +77,18 @@ def convert(
   if not source.is_file():
     raise WeightsError(f'{source} is not a file; download {entry.source} from {entry.url}.')
   source_hash = frozen.sha256_of(source)
-  known = source_hash.startswith(entry.sha256_prefix)
+  known = bool(entry.sha256_prefix) and source_hash.startswith(entry.sha256_prefix)
   if not known and not allow_unknown:
-    raise WeightsError(
-      f'{source} has SHA-256 {source_hash}, but the published {entry.source} starts with '
-      f'{entry.sha256_prefix}: download it again from {entry.url}, or pass --allow-unknown.'
-    )
-  tensors = read_tensors(source, _TENSORS[network], lambda name: name.startswith('classifier.'))
+    raise WeightsError(_unknown(source, source_hash, entry))
+  kind = _SOURCES[network]
+  tensors = read_tensors(source, kind.tensors, kind.skip)
   broken = sorted(name for name, value in tensors.items() if not np.isfinite(value).all())
   if broken:
     raise WeightsError(f'{source} holds NaN or infinity in {broken}.')
   facts = {
     'network': network,
-    'layout': _LAYOUT,
-    'preprocessing': _PREPROCESSING,
+    'layout': kind.layout,
+    'preprocessing': kind.preprocessing,
     'source': source.name,
     'source_sha256': source_hash,
   }
@@ -65,9 +97,22 @@ def convert(
   return _write(folder, entry, known, facts, tensors)
 
 
+def _unknown(source: Path, source_hash: str, entry: frozen.Published) -> str:
+  has = f'{source} has SHA-256 {source_hash}, but'
+  if not entry.sha256_prefix:
+    return (
+      f'{has} none is known of the published {entry.source}: make sure that it comes from '
+      f'{entry.url}, and pass --allow-unknown.'
+    )
+  return (
+    f'{has} the published {entry.source} starts with {entry.sha256_prefix}: download it again '
+    f'from {entry.url}, or pass --allow-unknown.'
+  )
+
+
 def _tap_magnitudes(source: Path, tensors: dict[str, np.ndarray]) -> str:
-  params = squeezenet.params_from(tensors, _LAYOUT)
-  magnitudes = calibration.tap_magnitudes(squeezenet.SqueezeNet(layout=_LAYOUT), params)
+  params = squeezenet.params_from(tensors, 'torchvision')
+  magnitudes = calibration.tap_magnitudes(squeezenet.SqueezeNet(layout='torchvision'), params)
   if not all(0 < magnitude < float('inf') for magnitude in magnitudes):
     raise WeightsError(f'{source}: the mean activations {magnitudes} are no trained network.')
   # three digits: enough for a loss weight, and the same on every machine

@@ -27,21 +27,47 @@ class Published(NamedTuple):
     file: name of the safetensors file that this project reads.
     source: name of the published file that the converter reads.
     url: where the publisher keeps `source`.
-    sha256_prefix: first hexadecimal digits of the SHA-256 of `source`; torchvision puts them into
-      the file's name.
+    sha256_prefix: first hexadecimal digits of the SHA-256 of `source` (torchvision puts them into
+      the file's name); '' where they are not known, and no source counts as the published one.
+    instead: what to do where the weights cannot be had, after an 'or'.
   """
 
   file: str
   source: str
   url: str
   sha256_prefix: str
+  instead: str
 
 
 _TORCHVISION = 'https://download.pytorch.org/models/'
+_FACENET = 'https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/'
+_OTHER_LOSS = "set the config field perceptual_network to another network or to 'none'"
+_OTHER_RECOGNISER = 'choose another recogniser'
 PUBLISHED: dict[str, Published] = {
-  'vgg19': Published('vgg19_imagenet.safetensors', 'vgg19-dcbb9e9d.pth', _TORCHVISION, 'dcbb9e9d'),
+  'vgg19': Published(
+    'vgg19_imagenet.safetensors', 'vgg19-dcbb9e9d.pth', _TORCHVISION, 'dcbb9e9d', _OTHER_LOSS
+  ),
   'squeezenet': Published(
-    'squeezenet_imagenet.safetensors', 'squeezenet1_1-b8a52dc0.pth', _TORCHVISION, 'b8a52dc0'
+    'squeezenet_imagenet.safetensors',
+    'squeezenet1_1-b8a52dc0.pth',
+    _TORCHVISION,
+    'b8a52dc0',
+    _OTHER_LOSS,
+  ),
+  # The publisher states no hash; this is the one that users of the file have recorded.
+  'facenet_vggface2': Published(
+    'facenet_vggface2.safetensors',
+    '20180402-114759-vggface2.pt',
+    _FACENET,
+    '281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b',
+    _OTHER_RECOGNISER,
+  ),
+  'facenet_casia': Published(
+    'facenet_casia.safetensors',
+    '20180408-102900-casia-webface.pt',
+    _FACENET,
+    '',
+    _OTHER_RECOGNISER,
   ),
 }
 
@@ -80,16 +106,23 @@ def find_weights(network: str, folders: Sequence[str | Path]) -> Path:
     WeightsError: no folder has the file; the message says how to get it.
   """
   entry = published(network)
+  unknown = '' if entry.sha256_prefix else ' --allow-unknown'
+  way_out = (
+    f'Download {entry.source} from {entry.url} and run '
+    f'`anon-jax weights convert --network {network} {entry.source} -o FOLDER{unknown}`, '
+    f'or {entry.instead}.'
+  )
+  return find_file(network, entry.file, folders, way_out)
+
+
+def find_file(network: str, file: str, folders: Sequence[str | Path], way_out: str) -> Path:
+  """Returns the first `file` in `folders`, or raises WeightsError that ends in `way_out`."""
   for folder in folders:
-    path = Path(folder) / entry.file
+    path = Path(folder) / file
     if path.is_file():
       return path
   searched = ', '.join(repr(str(folder)) for folder in folders) or '(no folder given)'
-  raise WeightsError(
-    f'No weights of {network}: {entry.file} is in none of {searched}. Download {entry.source} from '
-    f'{entry.url} and run `anon-jax weights convert --network {network} {entry.source} -o FOLDER`, '
-    f"or set the config field perceptual_network to another network or to 'none'."
-  )
+  raise WeightsError(f'No weights of {network}: {file} is in none of {searched}. {way_out}')
 
 
 def sha256_of(path: str | Path) -> str:
