@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from anon_jax.nets import blocks
+from anon_jax.nets import blocks, unet
 
 # Channels by level, the finest first. 'base' needs 7 GFLOP for a face of 128 px, 'small' a
 # quarter of that, 'tiny' is for tests.
@@ -36,16 +36,7 @@ class HarmonizationNet(nn.Module):
 
     The sides are multiples of 2 ** (levels - 1).
     """
-    x = nn.Conv(self.widths[0], (3, 3), dtype=self.dtype, name='stem')(inputs.astype(self.dtype))
-    skips = []
-    for level, width in enumerate(self.widths[:-1]):
-      x = blocks.ResidualBlock(width, self.dtype, name=f'down{level}')(x)  # [b h w width]
-      skips.append(x)
-      x = blocks.downsample(x)
-    x = blocks.ResidualBlock(self.widths[-1], self.dtype, name='middle')(x)
-    for level in reversed(range(len(skips))):
-      x = jnp.concatenate([blocks.upsample(x), skips[level]], axis=-1)
-      x = blocks.ResidualBlock(self.widths[level], self.dtype, name=f'up{level}')(x)
+    x = unet.features(inputs, self.widths, self.dtype)  # [b h w widths[0]]
     for step in range(self.upscale.bit_length() - 1):
       x = blocks.upsample(x)
       x = blocks.ResidualBlock(self.widths[0], self.dtype, name=f'enlarge{step}')(x)
