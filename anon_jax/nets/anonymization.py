@@ -1,0 +1,187 @@
+"""AnonymizationNet (A): paints the face of a control identity into a semantic map (paper 3.5)."""
+
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from anon_jax.data import semantic
+from anon_jax.nets import blocks
+from anon_jax.nets.spade import SpadeBlock
+
+# Channels by resolution, from 4 px on; they end at 128 px, `widths_for` has the rule for others.
+# 'base' needs 16.6 GFLOP for a face of 128 px, 'small' a quarter of that, 'tiny' is for tests.
+WIDTHS: dict[str, tuple[int, ...]] = {
+  'base': (512, 512, 256, 128, 64, 32),
+  'small': (256, 256, 128, 64, 32, 16),
+  'tiny': (16, 12, 8, 8, 8, 8),
+}
+# Channels of the layer through which a block reads the map.
+HIDDEN = {'base': 64, 'small': 32, 'tiny': 8}
+SIZES = (32, 64, 128, 256, 512)
+_FIRST_SIDE = 4
+_LEAST_WIDTH = 8
+
+# One entry a block; what a block takes from the semantic map.
+Modulations: TypeAlias = tuple[tuple[jax.Array, ...], ...]
+
+
+def widths_for(preset: str, size: int) -> tuple[int, ...]:
+  """Returns a preset's channels by resolution for an output of `size` px.
+
+  A smaller output takes the first levels. A larger one goes on by halving the last width, but not
+  below 8.
+
+  Args:
+    preset: 'base', 'small' or 'tiny'.
+    size: 32, 64, 128, 256 or 512.
+
+  Raises:
+    ValueError: another preset or size.
+  """
+  if preset not in WIDTHS:
+    raise ValueError(f'Unknown preset {preset!r}; choose one of {", ".join(WIDTHS)}.')
+  if size not in SIZES:
+    raise ValueError(f'A paints {", ".join(map(str, SIZES))} px, not {size!r}.')
+  widths = WIDTHS[preset]
+  levels = (size // _FIRST_SIDE).bit_length()
+  while len(widths) < levels:
+    widths += (max(widths[-1] // 2, _LEAST_WIDTH),)
+  return widths[:levels]
+
+
+class AnonymizationNet(nn.Module):
+  """SPADE generator: the identity gives the first feature map, the semantic map all the rest.
+
+  The plain call is `paint(modulations(maps), identities)`. For many identities of one map compute
+  the modulations once (`apply(..., method='modulations')`) and paint with them in portions.
+
+  Attributes:
+    identities: number of control identities.
+    widths: channels by resolution from 4 px on; the output's side is 4 * 2 ** (levels - 1).
+    hidden: channels of the layers that read the map.
+    classes: classes of the semantic map.
+    spectral: spectral norm in the residual blocks.
+    dtype: computation dtype; parameters stay float32.
+  """
+
+  identities: int
+  widths: tuple[int, ...] = WIDTHS['base']
+  hidden: int = HIDDEN['base']
+  classes: int = semantic.NUM_CLASSES
+  spectral: bool = False
+  dtype: Any = jnp.float32
+
+  def setup(self) -> None:
+    first = self.widths[0]
+    # On a 1x1 map a transposed convolution of 1x1 is a matrix product. A one-hot input picks one
+    # of its rows, so their values start at ~1 whatever the number of identities.
+    self.embed = nn.Dense(first, kernel_init=nn.initializers.normal(1.0), dtype=self.dtype)
+    self.expand = nn.ConvTranspose(
+      first, (_FIRST_SIDE, _FIRST_SIDE), padding='VALID', dtype=self.dtype
+    )
+    widths_in = (first, *self.widths[:-1])
+    self.blocks = [
+      SpadeBlock(width_in, width, self.hidden, self.spectral, self.dtype)
+      for width_in, width in zip(widths_in, self.widths, strict=True)
+    ]
+    # The sum of the RGBs starts within tanh's steep part; at full scale most pixels saturate.
+    small = nn.initializers.variance_scaling(0.1, 'fan_in', 'truncated_normal')
+    self.rgbs = [nn.Conv(3, (1, 1), kernel_init=small, dtype=self.dtype) for _ in self.widths]
+
+  def __call__(self, identities: jax.Array, maps: jax.Array) -> jax.Array:
+    """Paints one face a map.
+
+    Args:
+      identities: float [b, identities]: one-hot, or any convex mixture of control identities.
+      maps: integer classes [b, h, w] of any size; a value that is no class (IGNORE) reads as none.
+
+    Returns:
+      float32 [b, s, s, 3] in [-1, 1], to be multiplied by the foreground (`masked`).
+
+    Raises:
+      ValueError: identities or maps of another form.
+    """
+    return self.paint(self.modulations(maps), identities)
+
+  def modulations(self, maps: jax.Array) -> Modulations:
+    """Computes all that the blocks take from integer maps [b, h, w]; no identity is needed.
+
+    Raises:
+      ValueError: maps of another form.
+    """
+    if maps.ndim != 3 or not jnp.issubdtype(maps.dtype, jnp.integer):
+      raise ValueError(
+        f'Semantic maps are whole numbers [b, h, w]; these are {maps.dtype} {list(maps.shape)}.'
+      )
+    found = []
+    for level, block in enumerate(self.blocks):
+      smaller = resize_nearest(maps, _FIRST_SIDE << level)
+      found.append(block.modulations(jax.nn.one_hot(smaller, self.classes, dtype=self.dtype)))
+    return tuple(found)
+
+  def paint(self, modulations: Modulations, identities: jax.Array) -> jax.Array:
+    """Paints n faces.
+
+    Args:
+      modulations: of one map, which all identities share, or of n maps.
+      identities: float [n, identities].
+
+    Returns:
+      float32 [n, s, s, 3] in [-1, 1].
+
+    Raises:
+      ValueError: identities of another form, or another number of maps than 1 or n.
+    """
+    maps = modulations[0][0].shape[0]
+    if identities.ndim != 2 or identities.shape[1] != self.identities:
+      raise ValueError(
+        f'Identities are mixtures [n, {self.identities}]; these are {list(identities.shape)}.'
+      )
+    if maps not in (1, identities.shape[0]):
+      raise ValueError(f'{maps} maps for {identities.shape[0]} identities; expected 1 or as many.')
+    x = self.first_map(identities)  # [n 4 4 widths[0]]
+    total = jnp.zeros((*x.shape[:3], 3))
+    for level, given in enumerate(modulations):
+      if level:
+        x, total = blocks.upsample(x), upsample_bilinear(total)
+      x = self.blocks[level](x, given)  # [n r r width]
+      total += self.rgbs[level](nn.leaky_relu(x, 0.2)).astype(jnp.float32)  # [n r r 3]
+    return jnp.tanh(total)
+
+  def first_map(self, identities: jax.Array) -> jax.Array:
+    """Turns identities [n, identities] into the first feature map [n, 4, 4, widths[0]].
+
+    This is the only place where the identity enters, as the paper has it.
+    """
+    x = nn.leaky_relu(self.embed(identities.astype(self.dtype)), 0.2)
+    return self.expand(x[:, None, None, :])
+
+
+def resize_nearest(maps: jax.Array, side: int) -> jax.Array:
+  """Resizes [b, h, w] to [b, side, side] by the value under each new pixel's centre."""
+  rows, columns = (
+    np.floor((np.arange(side) + 0.5) * old / side).astype(np.int32) for old in maps.shape[1:]
+  )
+  return maps[:, rows][:, :, columns]
+
+
+def upsample_bilinear(x: jax.Array) -> jax.Array:
+  """Doubles the sides of [b, h, w, c] by bilinear interpolation."""
+  b, h, w, c = x.shape
+  return jax.image.resize(x, (b, 2 * h, 2 * w, c), 'bilinear')
+
+
+def masked(images: jax.Array, mask: jax.Array) -> jax.Array:
+  """Keeps the foreground and sets the rest to 0, mid grey: for A's output and D_A's real images.
+
+  Args:
+    images: float [b, h, w, 3] in [-1, 1].
+    mask: [b, h, w, 1], above 0 where the foreground is.
+
+  Returns:
+    [b, h, w, 3]; no value of the background, be it NaN, reaches it.
+  """
+  return jnp.where(mask > 0, images, jnp.zeros_like(images))
