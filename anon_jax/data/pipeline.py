@@ -118,7 +118,7 @@ class _FixedView:
 class _Subset:
   """Some positions of a source."""
 
-  def __init__(self, source: Source, positions: np.ndarray):
+  def __init__(self, source: Any, positions: np.ndarray):
     self._source, self._positions = source, positions
 
   def __len__(self) -> int:
@@ -126,6 +126,9 @@ class _Subset:
 
   def __getitem__(self, index: int) -> Mapping[str, Any]:
     return self._source[int(self._positions[index])]
+
+  def identity_labels(self) -> np.ndarray:
+    return self._source.identity_labels()[self._positions]
 
 
 def with_maps(source: Any) -> Source:
@@ -177,13 +180,51 @@ def train_dataset(
   """
   if not len(source):
     raise ValueError('the training split is empty; nothing can be learned from it.')
+  positions = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+  return batches_of(
+    positions,
+    source,
+    view,
+    batch_size=batch_size,
+    shard=shard,
+    workers=workers,
+    threads=threads,
+  )
+
+
+def batches_of(
+  positions: grain.MapDataset,
+  source: Source,
+  view: View,
+  *,
+  batch_size: int,
+  shard: Shard,
+  workers: int,
+  threads: int,
+) -> grain.IterDataset:
+  """Reads, augments, shards and batches the examples at `positions`.
+
+  Args:
+    positions: a seeded dataset of positions in `source`, in the order of the stream.
+    source: prepared examples.
+    view: crop size and augmentation.
+    batch_size: examples a step over all hosts; a multiple of the hosts.
+    shard: this process's share.
+    workers: reading processes, as in `train_dataset`.
+    threads: reading threads where `workers` is 0.
+
+  Returns:
+    A dataset of the batches that `train_dataset` describes, as long as `positions`.
+
+  Raises:
+    ValueError: a batch that does not divide over the hosts.
+  """
   if batch_size % shard.hosts:
     raise ValueError(
       f'batch_size={batch_size} does not divide over {shard.hosts} processes; '
       f'use a multiple of {shard.hosts}.'
     )
-  dataset = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
-  dataset = dataset.map(_Read(source)).random_map(_RandomView(view))
+  dataset = positions.map(_Read(source)).random_map(_RandomView(view))
   dataset = dataset[shard.host :: shard.hosts]  # after random_map: keys follow the global position
   # Batching before the iterator keeps batches the same for any number of workers.
   dataset = dataset.batch(batch_size // shard.hosts, drop_remainder=True)

@@ -226,6 +226,10 @@ class SplitSource:
     """Tells which examples have a semantic map, bool [n]; pictures are not decoded."""
     return np.array([bool(self._source[i]['has_map']) for i in range(len(self))])
 
+  def identity_labels(self) -> np.ndarray:
+    """Returns the identity of each example, int64 [n], -1 when unknown, decoding no picture."""
+    return np.array([int(self._source[i]['identity']) for i in range(len(self))], np.int64)
+
   def __repr__(self) -> str:
     # Without the folder's place: Grain compares it when a run resumes, perhaps elsewhere.
     return f'SplitSource({"/".join(self._folder.parts[-3:])!r}, {self._split!r})'

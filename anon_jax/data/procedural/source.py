@@ -101,6 +101,11 @@ class ProceduralFaces:
       'name': f'procedural_{self.seed}_{index:07d}',
     }
 
+  def identity_labels(self) -> np.ndarray:
+    """Returns the identity of each picture, int64 [length], rendering none."""
+    draws = (sample_parameters(self.seed, i, self.identities) for i in range(self._length))
+    return np.array([parameters.identity for parameters in draws], np.int64)
+
   def _render(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
     picture = render(sample_parameters(self.seed, index, self.identities), self.size)
     picture.image.setflags(write=False)
