@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 data or weights cannot be used; 2 usage or config; 3 diver
 """
 
 import json
+import os
 import pathlib
 import re
 import sys
@@ -59,6 +60,8 @@ def run(config: Any, workdir: pathlib.Path, mode: str) -> int:
   """Trains or evaluates; returns the exit code."""
   # Unknown fields are named before anything is resolved or read.
   configs.check(config, jax.device_count())
+  if mode == 'evaluate':
+    config = experiment.without_losses(config)
   checked = configs.check(experiment.resolve(config), jax.device_count())
   mesh = parallel.make_mesh(checked.mesh_data)
   if mode == 'train':
@@ -97,10 +100,17 @@ def _evaluate(config: Any, built: experiment.Experiment, workdir: pathlib.Path, 
   return 0
 
 
+def _quiet_tensorflow() -> None:
+  """Keeps TensorFlow, which only writes data sets and TensorBoard events, from talking."""
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
+
+
 def _main(argv: Sequence[str]) -> int:
   if len(argv) > 1:
     raise RunError(f'unexpected argument {argv[1]!r}; options are written --name=value.')
   logging.set_verbosity(logging.WARNING)
+  _quiet_tensorflow()
   workdir = pathlib.Path(str(_WORKDIR.value)).expanduser().resolve()
   return run(_CONFIG.value, workdir, str(_MODE.value))
 

@@ -69,6 +69,7 @@ def recolour(key: jax.Array, image: jax.Array, foreground: jax.Array) -> jax.Arr
   In this order: gamma, a gain per channel, a rotation of hue by any angle with a change of
   saturation, contrast about the foreground's mean, and a brightness that puts the mean luma at a
   random place. The hue is turned fully and the mean is drawn afresh, so neither can be read back.
+  A colour outside [0, 1] is paled, not clipped, so that the face's detail stays.
 
   Args:
     key: one random key.
@@ -95,10 +96,18 @@ def recolour(key: jax.Array, image: jax.Array, foreground: jax.Array) -> jax.Arr
   turn = jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])
   chroma = jnp.einsum('hwc,dc->hwd', chroma, turn, precision=_EXACT)
   mean = jnp.sum(luma * foreground) / jnp.maximum(jnp.sum(foreground), 1.0)
-  luma = (luma - mean) * contrast + mean_luma
-  yuv = jnp.concatenate([luma, chroma], axis=-1)
-  colour = jnp.clip(jnp.einsum('hwc,dc->hwd', yuv, _FROM_YUV, precision=_EXACT), 0.0, 1.0)
+  luma = jnp.clip((luma - mean) * contrast + mean_luma, 0.0, 1.0)
+  colour = luma + _into_gamut(
+    jnp.einsum('hwc,dc->hwd', chroma, _FROM_YUV[:, 1:], precision=_EXACT), luma
+  )
   return jnp.where(foreground > 0, colour * 2 - 1, image)
+
+
+def _into_gamut(chroma: jax.Array, luma: jax.Array) -> jax.Array:
+  """Pales a pixel until it is a colour in [0, 1]; clipping would wipe out the face's detail."""
+  room = jnp.where(chroma > 0, 1 - luma, luma)
+  share = jnp.min(room / jnp.maximum(jnp.abs(chroma), 1e-6), axis=-1, keepdims=True)
+  return chroma * jnp.minimum(share, 1.0)
 
 
 def shrink(images: jax.Array, factor: int) -> jax.Array:

@@ -231,12 +231,14 @@ class _Loop:
       if len(pending) > _AHEAD:
         jax.block_until_ready(pending.popleft())
       self._telemetry.advance()
-      self._profile(step - first)
+      self._profile(step - first, last=step == plan.total_steps)
       if due(step, plan.log_every, plan):
         self._log(step, metrics, clock)
       with clock.pause():
-        self._due_work(state, step, data, samples)
+        self._due_work(state, step, metrics, data, samples)
     if self._interrupt.signal:
+      if pending:  # the last step's metrics may not have been looked at
+        self._require_finite(step, jax.device_get(pending[-1]))
       self._saved.save(step, state, data)
       self._telemetry.note(f'{self._interrupt.signal.name}: saved step {step}; run again to go on.')
     return state, step
@@ -254,15 +256,24 @@ class _Loop:
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
     values |= clock.rates(self._run.batch_size)
     self._telemetry.scalars(step, values, shown=('g_loss', 'd_loss', 'examples_per_s'))
+    self._require_finite(step, values)
+
+  def _require_finite(self, step: int, values: Mapping[str, Any]) -> None:
     bad = [name for name, value in values.items() if not math.isfinite(value)]
     if bad:
       raise Diverged(
-        f'not finite at step {step}: {", ".join(bad)}; the last checkpoint is step '
-        f'{self._saved.latest()}. Lower the learning rates, or resume with another seed.'
+        f'not finite at step {step}: {", ".join(bad)}; the last checkpoint, step '
+        f'{self._saved.latest()}, is from before it. Running again repeats the same steps: start '
+        'in another --workdir with lower learning rates or another seed.'
       )
 
   def _due_work(
-    self, state: TrainState, step: int, data: grain.DatasetIterator, samples: Mapping[str, Any]
+    self,
+    state: TrainState,
+    step: int,
+    metrics: Mapping[str, jax.Array],
+    data: grain.DatasetIterator,
+    samples: Mapping[str, Any],
   ) -> None:
     plan = self._run.plan
     if due(step, plan.sample_every, plan):
@@ -271,14 +282,18 @@ class _Loop:
     if due(step, plan.eval_every, plan):
       self._telemetry.scalars(step, self._evaluate(state, step))
     if due(step, plan.checkpoint_every, plan):
+      self._require_finite(step, jax.device_get(metrics))  # no checkpoint of a diverged state
       self._saved.save(step, state, data)
 
-  def _profile(self, done: int) -> None:
+  def _profile(self, done: int, *, last: bool) -> None:
     wanted = self._run.plan.profile_steps
     if not wanted:
       return
-    if done == _PROFILE_AFTER:
+    if done == _PROFILE_AFTER and not last:
       jax.profiler.start_trace(str(self._run.workdir / 'profile'))
-    elif done == _PROFILE_AFTER + wanted:
+    recorded = done - _PROFILE_AFTER
+    if recorded == wanted or (last and 0 < recorded < wanted):
       jax.profiler.stop_trace()
-      self._telemetry.note(f'profile of {wanted} steps written to {self._run.workdir}/profile')
+      self._telemetry.note(f'profile of {recorded} steps written to {self._run.workdir}/profile')
+    elif last and recorded <= 0:
+      self._telemetry.note(f'no profile: the run ends before step {_PROFILE_AFTER} of this start')

@@ -7,12 +7,12 @@ import re
 import pytest
 from PIL import Image
 
-from anon_jax.config.fields import STAGES
+from anon_jax.config.stages import STAGES
 from anon_jax.data import semantic
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md')])
-FIELDS = {name for fields in STAGES.values() for name in fields}
+FIELDS = {name for stage in STAGES.values() for name in stage.fields}
 LINK = re.compile(r'\]\(([^()\s]+)\)')
 CODE = re.compile(r'```.*?```|`[^`\n]+`', re.DOTALL)
 
@@ -103,7 +103,7 @@ def test_the_fields_that_may_change_on_resuming_are_listed():
   text = (ROOT / 'docs' / 'training.md').read_text()
   listed = re.search(r'On resuming, these fields may change: (.+?)\.\s', text, re.DOTALL)
   assert listed is not None
-  resumable = {n for fields in STAGES.values() for n, field in fields.items() if field.resumable}
+  resumable = {n for s in STAGES.values() for n, field in s.fields.items() if field.resumable}
   assert set(re.findall(r'`(\w+)`', listed[1])) == resumable
 
 

@@ -93,7 +93,7 @@ def test_nothing_prepared_and_nothing_given_says_what_to_give(out):
 
 def test_another_size_than_the_prepared_one_is_not_passed_off(raw, out):
   prepare('face_folder', str(raw), str(out), max_side=6)
-  with pytest.raises(DatasetError, match=r'holds only My_.*-6 prepared with max_side=8; give'):
+  with pytest.raises(DatasetError, match=r'holds only My_.*-6 prepared for pictures of up to 8 px; give'):
     prepare('face_folder', '', str(out), max_side=8)
 
 

@@ -181,10 +181,21 @@ def test_a_value_that_is_not_finite_stops_the_run_and_names_itself(tmp_path):
     return new, metrics | {'g_l1': jnp.where(state.step == 4, jnp.nan, 1.0)}
 
   stage = Stage('toy', _init, poisoned, _predict, ('input',), frozen=STAGE.frozen)
-  with pytest.raises(train.Diverged, match=r'not finite at step 5: g_l1; .* step 4'):
+  with pytest.raises(train.Diverged, match=r'not finite at step 5: g_l1; .* step 4,'):
     _run(tmp_path, stage=stage)
   assert Checkpoints(tmp_path / 'checkpoints', 20).latest() == 4
   assert _lines(tmp_path)[-1]['g_l1'] is None
+
+
+def test_no_checkpoint_of_a_state_that_is_not_finite_is_written(tmp_path):
+  def poisoned(state, batch):
+    new, metrics = _step(state, batch)
+    return new, metrics | {'g_l1': jnp.where(state.step >= 2, jnp.nan, 1.0)}
+
+  stage = Stage('toy', _init, poisoned, _predict, ('input',), frozen=STAGE.frozen)
+  with pytest.raises(train.Diverged, match=r'step 4: g_l1; the last checkpoint, step 2, is from'):
+    _run(tmp_path, stage=stage, log_every=5)
+  assert Checkpoints(tmp_path / 'checkpoints', 20).latest() == 2
 
 
 def test_frozen_weights_are_used_and_not_saved(unbroken):
@@ -223,6 +234,16 @@ def test_a_checkpoint_of_other_shapes_is_refused(unbroken):
 def test_profiles_are_written_on_request(tmp_path):
   _run(tmp_path, steps=14, profile_steps=2, checkpoint_every=20)
   assert list((tmp_path / 'profile').rglob('*.xplane.pb'))
+
+
+def test_a_profile_that_the_run_cuts_short_is_closed_and_one_that_cannot_be_is_announced(
+  tmp_path, capfd
+):
+  _run(tmp_path / 'short', steps=12, profile_steps=5, checkpoint_every=20)
+  assert 'profile of 2 steps written' in capfd.readouterr().err
+  assert list((tmp_path / 'short' / 'profile').rglob('*.xplane.pb'))
+  _run(tmp_path / 'shorter', steps=3, profile_steps=5, checkpoint_every=20)
+  assert 'no profile: the run ends before step 10' in capfd.readouterr().err
 
 
 def test_a_checkpoint_of_another_type_is_refused_and_not_cast(unbroken):

@@ -7,11 +7,8 @@ from typing import Any
 
 import ml_collections
 
-from anon_jax.config.fields import STAGES, Field
-
-
-class ConfigError(ValueError):
-  """A config that cannot be run; the message names the field and the way out."""
+from anon_jax.config.field import ConfigError, Field
+from anon_jax.config.stages import STAGES
 
 
 def defaults(stage: str) -> ml_collections.ConfigDict:
@@ -21,18 +18,14 @@ def defaults(stage: str) -> ml_collections.ConfigDict:
 
 
 def tiny(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Returns a copy of a harmonize config that a test can run in seconds, on procedural faces."""
+  """Returns a copy of a config that a test can run in seconds, on procedural faces."""
   config = config.copy_and_resolve_references()
   config.update(
     dataset='procedural_faces',
     manual_dir='',
     crop=1.0,
     procedural_faces=24,
-    preset='tiny',
-    perceptual_network='none',
-    discriminator_width=8,
-    discriminator_layers=2,
-    image_size=32 * config.upscale,
+    image_size=32 * config.get('upscale', 1),
     batch_size=8,
     eval_batch_size=8,
     eval_examples=12,
@@ -41,18 +34,19 @@ def tiny(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     log_every_steps=1,
     checkpoint_every_steps=2,
   )
+  config.update(STAGES[config.stage].tiny)
   return config
 
 
 def _fields(stage: Any) -> dict[str, Field]:
   if stage not in STAGES:
     raise ConfigError(f'stage={stage!r} is not known; choose one of {sorted(STAGES)}.')
-  return STAGES[stage]
+  return STAGES[stage].fields
 
 
 def unknown_field(name: str, stage: str = '') -> str:
   """Says that no stage, or not this one, has a field of this name, and which one may be meant."""
-  known = STAGES[stage] if stage else {k for fields in STAGES.values() for k in fields}
+  known = _fields(stage) if stage else {k for name in STAGES for k in _fields(name)}
   close = difflib.get_close_matches(name, known, 1)
   hint = f'did you mean {close[0]!r}?' if close else 'see docs/configs.md for the fields.'
   return f'{name!r} is not a field of {f"stage {stage!r}" if stage else "any stage"}; {hint}'
@@ -72,7 +66,7 @@ def check(config: Mapping[str, Any], devices: int = 1) -> ml_collections.FrozenC
   values = dict(config)
   fields = _fields(values.get('stage'))
   for name in values:
-    if name not in fields:
+    if name not in fields and name != 'stage':
       raise ConfigError(f'config.{name}={values[name]!r}: {unknown_field(name, values["stage"])}')
   for name, field in fields.items():
     if name not in values:
@@ -112,20 +106,7 @@ def _check_together(values: Mapping[str, Any], devices: int) -> None:
       f'config.manual_dir={raw!r} is not a folder; give the folder that holds the raw files of '
       f'{values["dataset"]} (docs/data.md shows its layout).'
     )
-  if values['stage'] == 'harmonize':
-    inner = values['image_size'] // values['upscale']
-    if inner % 16:
-      raise ConfigError(
-        f'config.image_size={values["image_size"]} with config.upscale={values["upscale"]} gives '
-        f'inputs of {inner} px, which must be a multiple of 16.'
-      )
-    smallest = 2 ** (values['discriminator_layers'] + values['discriminator_scales'])
-    if values['image_size'] < smallest:
-      raise ConfigError(
-        f'config.image_size={values["image_size"]} is too small for discriminator_layers='
-        f'{values["discriminator_layers"]} at {values["discriminator_scales"]} scales; '
-        f'use at least {smallest}, or fewer of either.'
-      )
+  STAGES[values['stage']].check_together(values)
 
 
 def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:

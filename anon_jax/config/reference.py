@@ -1,6 +1,7 @@
 """docs/configs.md, written from the table of fields: `python -m anon_jax.config.reference`."""
 
-from anon_jax.config.fields import COMMON, STAGES
+from anon_jax.config import every_stage
+from anon_jax.config.stages import STAGES
 
 _HEAD = """# Config fields
 
@@ -14,9 +15,9 @@ is resumed must have the same config; the fields marked *resumable* may change.
 
 def reference() -> str:
   """Returns the Markdown page: one table of fields common to all stages, one for each stage."""
-  parts = [_HEAD, _table('Every training config', COMMON)]
-  for stage, fields in STAGES.items():
-    own = {name: field for name, field in fields.items() if name not in COMMON}
+  parts = [_HEAD, _table('Every training config', every_stage.FIELDS)]
+  for stage, (fields, *_) in STAGES.items():
+    own = {name: field for name, field in fields.items() if name not in every_stage.FIELDS}
     parts.append(_table(f'Stage `{stage}`', own))
   return '\n'.join(parts)
 

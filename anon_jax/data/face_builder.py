@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
+from tqdm import tqdm
 
 from anon_jax.data import pictures, semantic
 from anon_jax.data.errors import DatasetError
@@ -110,11 +111,13 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder):
 
   def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
     splits = self.list_items(pathlib.Path(dl_manager.manual_dir))
-    return {split: self._generate_examples(items) for split, items in splits.items()}
+    return {split: self._generate_examples(split, items) for split, items in splits.items()}
 
-  def _generate_examples(self, items: list[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
+  def _generate_examples(
+    self, split: str, items: list[Item]
+  ) -> Iterator[tuple[str, dict[str, Any]]]:
     max_side = getattr(self.builder_config, 'max_side', 0)
-    for item in items:
+    for item in tqdm(items, desc=f'preparing {split}', unit=' pictures', mininterval=0.5):
       picture, data, semantic_map = self.read_item(item)
       has_map = semantic_map is not None
       if semantic_map is None:

@@ -52,6 +52,10 @@ class FaceFolder(FaceBuilder):
       splits[split].append(Item(path.name, path, (masks[stem],), identity))
     if missing:
       print(f'{folder}: {len(missing)} pictures listed in masks_missing.txt are left out.')
+    if not split_of and len(splits['train']) > 1 and not splits['validation']:
+      # Few pictures: one is held out all the same, because a run is measured on it.
+      splits['train'].sort(key=lambda item: _share(item.name))
+      splits['validation'].append(splits['train'].pop(0))
     kept = {split: items for split, items in splits.items() if items}
     if not kept:
       raise DatasetError(f'{folder}: every picture is listed in masks_missing.txt; none is left.')
@@ -108,7 +112,7 @@ def _assignments(path: pathlib.Path, found: dict[str, pathlib.Path]) -> dict[str
   for line in path.read_text().splitlines() if path.exists() else ():
     if not line.strip():
       continue
-    name, _, value = line.strip().rpartition(' ')
+    name, value = [*line.rsplit(maxsplit=1), ''][:2]
     stem = _stem(name.strip(), found)
     if stem is None:
       raise DatasetError(
@@ -121,8 +125,7 @@ def _assignments(path: pathlib.Path, found: dict[str, pathlib.Path]) -> dict[str
 def _split(picture: pathlib.Path, split_of: dict[str, str], path: pathlib.Path) -> str:
   """Returns the listed split, or the one drawn from the SHA-256 of the name without a list."""
   if not split_of:
-    share = int.from_bytes(hashlib.sha256(picture.name.encode()).digest()[:8], 'big') / 2**64
-    return 'validation' if share < _VALIDATION_SHARE else 'train'
+    return 'validation' if _share(picture.name) < _VALIDATION_SHARE else 'train'
   split = split_of.get(picture.stem)
   if split not in SPLITS:
     given = 'does not name' if split is None else f'puts into {split!r}'
@@ -130,6 +133,11 @@ def _split(picture: pathlib.Path, split_of: dict[str, str], path: pathlib.Path) 
       f'{path} {given} the picture {picture.name}; expected one of {", ".join(SPLITS)}.'
     )
   return split
+
+
+def _share(name: str) -> float:
+  """Returns a number in [0, 1) that is fixed by the name's SHA-256."""
+  return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], 'big') / 2**64
 
 
 def _identity(value: str, picture: pathlib.Path, path: pathlib.Path) -> int:

@@ -88,7 +88,7 @@ def prepare(dataset: str, manual_dir: str, data_dir: str, max_side: int = 0) -> 
   root = pathlib.Path(data_dir).expanduser().absolute()
   version = str(builder_class.VERSION)
   if not manual_dir:
-    return _only_prepared(root / dataset, version, max_side)
+    return _only_prepared(root / dataset, version, max_side, builder_class.LAYOUT)
   raw = pathlib.Path(manual_dir).expanduser().resolve()
   if not raw.is_dir():
     raise DatasetError(f'manual_dir={manual_dir!r} is not a folder. {builder_class.LAYOUT}')
@@ -109,7 +109,7 @@ def _readable(name: str) -> str:
   return re.sub(r'[^A-Za-z0-9_]+', '_', name).strip('_')[:40] or 'data'
 
 
-def _only_prepared(folder: pathlib.Path, version: str, max_side: int) -> pathlib.Path:
+def _only_prepared(folder: pathlib.Path, version: str, max_side: int, layout: str) -> pathlib.Path:
   """Returns the one prepared config under `folder`."""
   found = sorted(path.parent for path in folder.glob(f'*/{version}/{_INFO}'))
   fitting = [path for path in found if not max_side or path.parent.name.endswith(f'-{max_side}')]
@@ -122,9 +122,10 @@ def _only_prepared(folder: pathlib.Path, version: str, max_side: int) -> pathlib
       'the size (max_side) to say which one.'
     )
   there = f'only {names}' if found else 'nothing'
-  size = f' with max_side={max_side}' if max_side else ''
+  size = f' for pictures of up to {max_side} px' if max_side else ''
   raise DatasetError(
-    f'{folder} holds {there} prepared{size}; give the folder with the raw data as manual_dir.'
+    f'{folder} holds {there} prepared{size}; give the folder with the raw files as manual_dir. '
+    f'{layout}'
   )
 
 
@@ -155,6 +156,7 @@ def _build(
   config_class = importlib.import_module('anon_jax.data.face_builder').FaceConfig
   print(f'Preparing {builder_class.name} from {raw} into {target}')
   start = time.monotonic()
+  tfds.disable_progress_bar()  # the builder shows its own, which has a rate and no paths
   with _quiet(), tempfile.TemporaryDirectory() as downloads:
     builder = builder_class(data_dir=root, config=config_class(name=name, max_side=max_side))
     builder.download_and_prepare(

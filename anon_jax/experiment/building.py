@@ -1,45 +1,47 @@
 """From a checked config to everything that a run needs."""
 
 import pathlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-import grain
 import jax
-import numpy as np
 
 from anon_jax import train as training
 from anon_jax.experiment import harmonize, sources
+from anon_jax.experiment.parts import Experiment
 from anon_jax.nets import perceptual
-from anon_jax.steps.stage import Stage
-
-
-class Experiment(NamedTuple):
-  """What the loop is called with.
-
-  Attributes:
-    stage: networks and step.
-    dataset: this process's training batches.
-    samples: the batch that sample grids show.
-    evaluate: measures a state and writes the workdir's report.
-  """
-
-  stage: Stage
-  dataset: grain.IterDataset
-  samples: dict[str, np.ndarray]
-  evaluate: training.Evaluate
 
 
 def resolve(config: Any) -> Any:
-  """Returns the config with `best_available` replaced by the network that it stands for here.
+  """Returns the config with folders made absolute and `best_available` replaced by a network.
+
+  So a run can be resumed from another working folder, and is not when another network is found.
 
   Raises:
     WeightsError: none is available.
   """
   config = config.copy_and_resolve_references()
+  for name in ('manual_dir', 'data_dir', 'weights_dir'):
+    if config.get(name):
+      config[name] = str(pathlib.Path(config[name]).expanduser().absolute())
   if config.get('perceptual_network') == 'best_available':
     folders = sources.weights_folders(config)
     config.perceptual_network = perceptual.resolve_network('best_available', folders)
   return config
+
+
+def without_losses(config: Any) -> Any:
+  """Returns the config without the frozen networks that only a loss needs: evaluation has none."""
+  config = config.copy_and_resolve_references()
+  if 'perceptual_network' in config:
+    config.perceptual_network = 'none'
+  return config
+
+
+# Stage -> what builds its networks, data and evaluation.
+BUILDERS: dict[str, Callable[[Any, pathlib.Path, jax.sharding.Mesh], Experiment]] = {
+  'harmonize': harmonize.build,
+}
 
 
 def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experiment:
@@ -49,14 +51,7 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
     DatasetError: missing or broken data.
     WeightsError: missing or damaged published weights.
   """
-  stage = harmonize.make_stage(config)
-  train, held_out = sources.open_sources(config)
-  return Experiment(
-    stage=stage,
-    dataset=sources.train_batches(config, train),
-    samples=sources.sample_batch(config, held_out),
-    evaluate=harmonize.make_evaluate(config, stage, held_out, workdir, mesh),
-  )
+  return BUILDERS[config.stage](config, workdir, mesh)
 
 
 def make_plan(config: Any) -> training.Plan:

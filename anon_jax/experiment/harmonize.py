@@ -11,12 +11,25 @@ from anon_jax.data import pipeline
 from anon_jax.evaluation import harmonization as harmonization_evaluation
 from anon_jax.evaluation import report
 from anon_jax.experiment import sources
+from anon_jax.experiment.parts import Experiment
 from anon_jax.nets import perceptual
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
 from anon_jax.state import TrainState
 from anon_jax.steps.harmonize import HarmonizeOptions, make_harmonize_stage
 from anon_jax.steps.stage import Stage
+
+
+def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experiment:
+  """Opens the data and builds the stage of a harmonize config."""
+  stage = make_stage(config)
+  train, held_out = sources.open_sources(config)
+  return Experiment(
+    stage=stage,
+    dataset=sources.train_batches(config, train),
+    samples=sources.sample_batch(config, held_out),
+    evaluate=make_evaluate(config, stage, held_out, workdir, mesh),
+  )
 
 
 def make_stage(config: Any) -> Stage:

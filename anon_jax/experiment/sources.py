@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from anon_jax.data import pipeline, prepare
+from anon_jax.data.errors import DatasetError
 from anon_jax.data.procedural import ProceduralFaces
 
 
@@ -54,10 +55,17 @@ def open_sources(config: Any) -> Sources:
     )
   side = stored_side(config.image_size, config.crop)
   folder = prepare.prepare(config.dataset, config.manual_dir, config.data_dir, side)
-  return Sources(
-    pipeline.with_maps(prepare.open_split(folder, 'train')),
-    pipeline.with_maps(prepare.open_split(folder, config.eval_split)),
-  )
+  return Sources(_with_maps(config, folder, 'train'), _with_maps(config, folder, config.eval_split))
+
+
+def _with_maps(config: Any, folder: pathlib.Path, split: str) -> pipeline.Source:
+  source = pipeline.with_maps(prepare.open_split(folder, split))
+  if not len(source):
+    raise DatasetError(
+      f'no picture of the split {split!r} of {config.dataset} in {config.manual_dir or folder} has '
+      'a semantic map; add masks/NAME.png of the classes in docs/data.md.'
+    )
+  return source
 
 
 def make_view(config: Any) -> pipeline.View:

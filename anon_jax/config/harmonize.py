@@ -1,0 +1,67 @@
+"""The fields of stage `harmonize`: HarmonizationNet and its proxy task."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
+
+FIELDS: dict[str, Field] = {
+  'preset': Field(
+    'base',
+    "Width of H: 'base', 'small' (a quarter of the FLOPs), 'tiny' (tests).",
+    **one_of('base', 'small', 'tiny'),
+  ),
+  'upscale': Field(
+    1,
+    'Output side over input side; the super-resolution variants have 2 and 4.',
+    **one_of(1, 2, 4),
+  ),
+  'condition_sigma': Field(
+    0.07, 'Blur of the appearance condition, as a share of the side.', **between(0.005, 0.5)
+  ),
+  'feather': Field(
+    2, 'Rim inside the foreground over which H fades in, in output pixels.', **between(0, 32)
+  ),
+  'adversarial_weight': Field(1.0, 'Weight of the LSGAN term of eq. 2.', **at_least(0.0)),
+  'perceptual_weight': Field(10.0, 'Weight of the perceptual term of eq. 2.', **at_least(0.0)),
+  'l1_weight': Field(10.0, 'Weight of the L1 term of eq. 2.', **at_least(0.0)),
+  'perceptual_network': Field(
+    'best_available',
+    'Frozen network of the perceptual term: vgg19 (the paper), squeezenet, best_available '
+    '(vgg19 where its weights are found, else squeezenet), or none.',
+    **one_of('vgg19', 'squeezenet', 'best_available', 'none'),
+  ),
+  'weights_dir': Field(
+    '',
+    'Folder of published weights; empty looks into $ANON_JAX_WEIGHTS, $ANON_JAX_DATA/weights '
+    'and the folder `weights` beside `manual_dir`.',
+  ),
+  'discriminator_width': Field(64, 'Channels of D_H in its first layer.', **at_least(1)),
+  'discriminator_layers': Field(3, 'Strided layers of D_H.', **between(1, 5)),
+  'discriminator_scales': Field(2, 'Resolutions that D_H sees.', **between(1, 4)),
+}
+
+# What makes a run that a test can wait for.
+TINY = {
+  'preset': 'tiny',
+  'perceptual_network': 'none',
+  'discriminator_width': 8,
+  'discriminator_layers': 2,
+}
+
+
+def check_together(values: Mapping[str, Any]) -> None:
+  """Refuses fields that are fine one by one and not together."""
+  inner = values['image_size'] // values['upscale']
+  if inner % 16:
+    raise ConfigError(
+      f'config.image_size={values["image_size"]} with config.upscale={values["upscale"]} gives '
+      f'inputs of {inner} px, which must be a multiple of 16.'
+    )
+  smallest = 2 ** (values['discriminator_layers'] + values['discriminator_scales'])
+  if values['image_size'] < smallest:
+    raise ConfigError(
+      f'config.image_size={values["image_size"]} is too small for discriminator_layers='
+      f'{values["discriminator_layers"]} at {values["discriminator_scales"]} scales; '
+      f'use at least {smallest}, or fewer of either.'
+    )

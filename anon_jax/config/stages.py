@@ -1,0 +1,28 @@
+"""All stages: their fields, what their fields must be together, and their smallest versions."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from anon_jax.config import every_stage, harmonize
+from anon_jax.config.field import Field
+
+
+class StageFields(NamedTuple):
+  """What the config of one stage is held against.
+
+  Attributes:
+    fields: every field by name, those of every stage included.
+    check_together: raises ConfigError for fields that are fine one by one and not together.
+    tiny: values that make a run short enough for a test.
+  """
+
+  fields: dict[str, Field]
+  check_together: Callable[[Mapping[str, Any]], None]
+  tiny: dict[str, Any]
+
+
+STAGES: dict[str, StageFields] = {
+  'harmonize': StageFields(
+    every_stage.FIELDS | harmonize.FIELDS, harmonize.check_together, harmonize.TINY
+  ),
+}
