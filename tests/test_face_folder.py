@@ -308,3 +308,18 @@ def test_real_pictures_prepare_and_read_back(real_data, tmp_path):
     data = (raw / 'images' / f'{mask.stem}.jpg').read_bytes()
     np.testing.assert_array_equal(example['image'], np.asarray(Image.open(io.BytesIO(data))))
     assert re.fullmatch(r'\d+_[01]_[0-4]_\d+\.jpg', example['name'])
+
+
+def test_of_a_few_pictures_one_is_held_out_without_a_split_list(raw):
+  for index in range(3):
+    add(raw, f'{index}.jpg')
+  splits = FaceFolder.list_items(raw)
+  assert {name: len(items) for name, items in splits.items()} == {'train': 2, 'validation': 1}
+  again = FaceFolder.list_items(raw)
+  assert [item.name for item in again['validation']] == [i.name for i in splits['validation']]
+
+
+def test_names_and_values_of_a_list_may_be_parted_by_a_tab(raw):
+  add(raw, 'a b.jpg')
+  (raw / 'split.txt').write_text('a b.jpg\ttest\n')
+  assert list(FaceFolder.list_items(raw)) == ['test']
