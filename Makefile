@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .out/demo
 
-# Reinstalled whenever the lock or the package metadata change.
+PIP := $(BIN)/pip --quiet --disable-pip-version-check install --no-deps
+# Reinstalled whenever a lock or the package metadata change.
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-test
 
 .PHONY: help install demo test lint clean
 
@@ -13,13 +15,17 @@ help:
 	@echo 'make install   the virtual environment .venv, from requirements.lock'
 	@echo 'make demo      a short training run on procedural faces, minutes on a CPU'
 	@echo 'make test      lint, types and tests'
-	@echo 'make clean     removes .venv and what demo and tests wrote'
+	@echo 'make clean     removes .venv and what demo wrote'
 
 $(STAMP): requirements.lock setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) -r requirements.lock
+	$(PIP) --no-build-isolation -e .
 	touch $(STAMP)
+
+$(TEST_STAMP): $(STAMP) requirements-test.lock
+	$(PIP) -r requirements-test.lock
+	touch $(TEST_STAMP)
 
 install: $(STAMP)
 
@@ -30,7 +36,7 @@ demo: install
 	@echo 'Metrics, one JSON object a line:                             $(DEMO)/metrics.jsonl'
 	@echo 'Held-out results beside the baseline:                        $(DEMO)/results.md'
 
-lint: install
+lint: $(TEST_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -39,4 +45,4 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 clean:
-	rm -rf $(VENV) .out
+	rm -rf $(VENV) $(DEMO)
