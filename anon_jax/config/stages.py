@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from anon_jax.config import every_stage, harmonize
+from anon_jax.config import every_stage, harmonize, identity
 from anon_jax.config.field import Field
 
 
@@ -24,5 +24,8 @@ class StageFields(NamedTuple):
 STAGES: dict[str, StageFields] = {
   'harmonize': StageFields(
     every_stage.FIELDS | harmonize.FIELDS, harmonize.check_together, harmonize.TINY
+  ),
+  'identity': StageFields(
+    every_stage.FIELDS | identity.FIELDS, identity.check_together, identity.TINY
   ),
 }

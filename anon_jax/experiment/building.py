@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from anon_jax import train as training
-from anon_jax.experiment import harmonize, sources
+from anon_jax.experiment import harmonize, identity, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets import perceptual
 
@@ -41,6 +41,7 @@ def without_losses(config: Any) -> Any:
 # Stage -> what builds its networks, data and evaluation.
 BUILDERS: dict[str, Callable[[Any, pathlib.Path, jax.sharding.Mesh], Experiment]] = {
   'harmonize': harmonize.build,
+  'identity': identity.build,
 }
 
 
