@@ -1,0 +1,70 @@
+"""IdentityNet out of the workdir of an identity run."""
+
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+
+from anon_jax import parallel, train
+from anon_jax.checkpoints import CheckpointError, Checkpoints
+from anon_jax.experiment import identities, identity
+
+_WAY_OUT = 'give the workdir of a run of configs/identity_celeba.py, or leave identity_from empty'
+
+
+class Pretrained(NamedTuple):
+  """What was found.
+
+  Attributes:
+    params: I's averaged parameters, host arrays.
+    step: updates that they have had.
+  """
+
+  params: Any
+  step: int
+
+
+def load_identity(config: Any) -> Pretrained:
+  """Loads I's averaged parameters from the newest checkpoint under `config.identity_from`.
+
+  Raises:
+    CheckpointError: the folder holds no run, one of another stage or preset, or no checkpoint.
+    DatasetError: its identities.json is missing or damaged.
+  """
+  workdir = pathlib.Path(config.identity_from)
+  kept = _config_of(workdir)
+  stage = kept.get('stage')
+  if stage != 'identity':
+    raise CheckpointError(
+      f"identity_from={str(workdir)!r} holds a run of stage {stage!r}, not 'identity'; {_WAY_OUT}."
+    )
+  if kept.preset != config.preset:
+    raise CheckpointError(
+      f'identity_from={str(workdir)!r} was trained with preset={kept.preset!r}, and this run has '
+      f'preset={config.preset!r}; use the same for both.'
+    )
+  folder = workdir / 'checkpoints'
+  if not folder.is_dir():
+    raise CheckpointError(f'identity_from={str(workdir)!r} has no checkpoints yet; {_WAY_OUT}.')
+  saved = Checkpoints(folder, kept.keep_checkpoints)
+  try:
+    step = saved.latest()
+    if step is None:
+      raise CheckpointError(f'{folder} holds no complete checkpoint; train that run first.')
+    stage = identity.make_stage(kept, len(identities.read_numbers(workdir)))
+    state = saved.restore(step, train.new_state(stage, kept.seed, parallel.make_mesh(1)))
+  finally:
+    saved.close()
+  return Pretrained(jax.device_get(state.ema['identity']), step)
+
+
+def _config_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+  path = workdir / 'config.json'
+  try:
+    return ml_collections.ConfigDict(json.loads(path.read_text()))
+  except OSError:
+    raise CheckpointError(
+      f'identity_from={str(workdir)!r} holds no run (config.json is missing); {_WAY_OUT}.'
+    ) from None
