@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from anon_jax.config import every_stage, harmonize, identity
+from anon_jax.config import anonymize, every_stage, harmonize, identity
 from anon_jax.config.field import Field
 
 
@@ -27,5 +27,8 @@ STAGES: dict[str, StageFields] = {
   ),
   'identity': StageFields(
     every_stage.FIELDS | identity.FIELDS, identity.check_together, identity.TINY
+  ),
+  'anonymize': StageFields(
+    every_stage.FIELDS | anonymize.FIELDS, anonymize.check_together, anonymize.TINY
   ),
 }

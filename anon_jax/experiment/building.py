@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from anon_jax import train as training
-from anon_jax.experiment import harmonize, identity, sources
+from anon_jax.experiment import anonymize, harmonize, identity, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets import perceptual
 
@@ -21,7 +21,7 @@ def resolve(config: Any) -> Any:
     WeightsError: none is available.
   """
   config = config.copy_and_resolve_references()
-  for name in ('manual_dir', 'data_dir', 'weights_dir'):
+  for name in ('manual_dir', 'data_dir', 'weights_dir', 'identity_from'):
     if config.get(name):
       config[name] = str(pathlib.Path(config[name]).expanduser().absolute())
   if config.get('perceptual_network') == 'best_available':
@@ -42,6 +42,7 @@ def without_losses(config: Any) -> Any:
 BUILDERS: dict[str, Callable[[Any, pathlib.Path, jax.sharding.Mesh], Experiment]] = {
   'harmonize': harmonize.build,
   'identity': identity.build,
+  'anonymize': anonymize.build,
 }
 
 

@@ -14,13 +14,16 @@ REAL_LABEL = 1.0
 Logits = jax.Array | Sequence[jax.Array]
 
 
-def lsgan_discriminator(real_logits: Logits, fake_logits: Logits) -> jax.Array:
+def lsgan_discriminator(
+  real_logits: Logits, fake_logits: Logits, real_label: float = REAL_LABEL
+) -> jax.Array:
   """Half the mean of (D(x) - 1)^2 plus half the mean of D(G(i))^2 (the paper's eq. 3).
 
   Args:
     real_logits: a discriminator's outputs for real images: one array of any shape, or one array
       per scale; the scales are averaged with equal weight.
     fake_logits: the same for generated images.
+    real_label: what D is to say of real images; below 1 it is smoothed on one side.
 
   Returns:
     A float32 scalar.
@@ -31,7 +34,7 @@ def lsgan_discriminator(real_logits: Logits, fake_logits: Logits) -> jax.Array:
   real, fake = _scales(real_logits), _scales(fake_logits)
   if len(real) != len(fake):
     raise ValueError(f'{len(real)} scales of real logits, but {len(fake)} of generated ones.')
-  return _half_square(real, REAL_LABEL) + _half_square(fake, FAKE_LABEL)
+  return _half_square(real, real_label) + _half_square(fake, FAKE_LABEL)
 
 
 def lsgan_generator(fake_logits: Logits) -> jax.Array:

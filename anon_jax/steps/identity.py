@@ -40,8 +40,8 @@ class IdentityOptions:
   proxy_scale: float = metric_learning.PROXY_SCALE
   label_smoothing: float = metric_learning.LABEL_SMOOTHING
   positive_in_denominator: bool = True
-  identity_lr: float = 1e-3
-  proxy_lr: float = 1e-2
+  identity_lr: float = 5e-4
+  proxy_lr: float = 1e-3
   adam_b1: float = 0.9
   adam_b2: float = 0.999
   ema_decay: float = 0.999
