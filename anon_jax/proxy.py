@@ -1,7 +1,7 @@
 """The proxy task of HarmonizationNet (paper 3.2): recolour the foreground, ask for it back.
 
-Pure functions of arrays and a random key; they run inside the jitted step, so what a step sees
-depends on the seed alone, not on hosts or workers.
+Pure functions of arrays and a random key; they run inside the jitted step, with a key for
+each example's position in its data set: what a step sees depends on the seed alone.
 """
 
 import functools
@@ -12,8 +12,8 @@ import numpy as np
 
 from anon_jax.data import semantic
 
-# Rows turn RGB into luma (BT.601) and two chroma axes of equal unit; the inverse is exact.
-_TO_YUV = np.array(
+# YIQ: luma of BT.601 and two chroma axes, in whose plane hue is an angle.
+_TO_YIQ = np.array(
   [
     [0.299, 0.587, 0.114],
     [0.595716, -0.274453, -0.321263],
@@ -21,7 +21,7 @@ _TO_YUV = np.array(
   ],
   np.float32,
 )
-_FROM_YUV = np.linalg.inv(_TO_YUV.astype(np.float64)).astype(np.float32)
+_FROM_YIQ = np.linalg.inv(_TO_YIQ.astype(np.float64)).astype(np.float32)
 _EXACT = jax.lax.Precision.HIGHEST  # keeps TF32 out of colour arithmetic
 
 
@@ -69,7 +69,8 @@ def recolour(key: jax.Array, image: jax.Array, foreground: jax.Array) -> jax.Arr
   In this order: gamma, a gain per channel, a rotation of hue by any angle with a change of
   saturation, contrast about the foreground's mean, and a brightness that puts the mean luma at a
   random place. The hue is turned fully and the mean is drawn afresh, so neither can be read back.
-  A colour outside [0, 1] is paled, not clipped, so that the face's detail stays.
+  Luma is cut to [0, 1]; a colour that then lies outside is paled, not clipped, so that the face's
+  detail stays.
 
   Args:
     key: one random key.
@@ -90,15 +91,15 @@ def recolour(key: jax.Array, image: jax.Array, foreground: jax.Array) -> jax.Arr
   colour = (image + 1) / 2
   # The floor keeps the power's derivative finite where a picture is black.
   colour = jnp.maximum(colour, 1e-4) ** gamma * gain
-  yuv = jnp.einsum('hwc,dc->hwd', colour, _TO_YUV, precision=_EXACT)
-  luma, chroma = yuv[..., :1], yuv[..., 1:] * saturation
+  yiq = jnp.einsum('hwc,dc->hwd', colour, _TO_YIQ, precision=_EXACT)
+  luma, chroma = yiq[..., :1], yiq[..., 1:] * saturation
   cos, sin = jnp.cos(angle), jnp.sin(angle)
   turn = jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])
   chroma = jnp.einsum('hwc,dc->hwd', chroma, turn, precision=_EXACT)
   mean = jnp.sum(luma * foreground) / jnp.maximum(jnp.sum(foreground), 1.0)
   luma = jnp.clip((luma - mean) * contrast + mean_luma, 0.0, 1.0)
   colour = luma + _into_gamut(
-    jnp.einsum('hwc,dc->hwd', chroma, _FROM_YUV[:, 1:], precision=_EXACT), luma
+    jnp.einsum('hwc,dc->hwd', chroma, _FROM_YIQ[:, 1:], precision=_EXACT), luma
   )
   return jnp.where(foreground > 0, colour * 2 - 1, image)
 

@@ -132,14 +132,14 @@ class _Harmonize:
 
   def step(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), _PROXY_STREAM)
-    ex = self._example(jax.random.split(key, batch['image'].shape[0]), batch)
+    ex = self._example(key, batch)
     gen, disc = state.nets['generator'], state.nets['discriminator']
     # One forward pass of H serves both updates: D learns from `fake`, then H's gradient is pulled
     # back through the same pass.
     fake, pull_back = jax.vjp(lambda params: self._harmonize(params, ex), gen.params)
 
     def disc_loss(params: Any) -> jax.Array:
-      real_logits = self._judge(params, ex['target'], ex)
+      real_logits = self._judge(params, ex['reachable'], ex)
       return adversarial.lsgan_discriminator(real_logits, self._judge(params, fake, ex))
 
     d_loss, d_grads = jax.value_and_grad(disc_loss)(disc.params)
@@ -164,8 +164,7 @@ class _Harmonize:
     return new_state, metrics
 
   def predict(self, state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-    root = jax.random.key(_SAMPLE_SEED)
-    ex = self._example(jax.vmap(lambda i: jax.random.fold_in(root, i))(batch['index']), batch)
+    ex = self._example(jax.random.key(_SAMPLE_SEED), batch)
     return {
       # What H may see of the original: everything but the foreground.
       'input': jnp.where(ex['mask'] > 0, 0.0, ex['target']),
@@ -176,9 +175,16 @@ class _Harmonize:
       'mask': ex['mask'],
     }
 
-  def _example(self, keys: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    images = to_signed(batch['image'])
-    return proxy.make_example(keys, images, batch['map'], self._o.sigma_fraction, self._o.upscale)
+  def _example(self, key: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    # By position in the data set, not by row: hosts order the rows of a batch differently.
+    keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(batch['index'])
+    images, o = to_signed(batch['image']), self._o
+    ex = proxy.make_example(keys, images, batch['map'], o.sigma_fraction, o.upscale)
+    # The target with the rim that every output has: without it D_H could tell by the rim alone.
+    ex['reachable'] = harmonization.composite(
+      images, images, ex['condition'], ex['mask'], o.feather
+    )
+    return ex
 
   def _harmonize(self, params: Any, ex: dict[str, jax.Array]) -> jax.Array:
     inputs = harmonization.harmonizer_inputs(ex['input_mask'], ex['recoloured'], ex['condition'])
@@ -198,12 +204,12 @@ class _Harmonize:
     o = self._o
     terms = {
       'g_adversarial': adversarial.lsgan_generator(self._judge(disc_params, images, ex)),
-      'g_l1': reconstruction.l1(ex['target'], images),
+      'g_l1': reconstruction.l1(ex['reachable'], images),
     }
     total = o.adversarial_weight * terms['g_adversarial'] + o.l1_weight * terms['g_l1']
     if self._perceptual:
       terms['g_perceptual'] = perceptual.perceptual_loss(
-        self._perceptual, frozen['perceptual'], ex['target'], images
+        self._perceptual, frozen['perceptual'], ex['reachable'], images
       )
       total += o.perceptual_weight * terms['g_perceptual']
     return total, terms
