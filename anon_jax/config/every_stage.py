@@ -2,7 +2,7 @@
 
 from anon_jax.config.field import Field, at_least, between, multiple_of, one_of
 
-DATASETS = ('procedural_faces', 'face_folder', 'celeba', 'celeba_mask_hq')
+DATASETS = ('procedural_faces', 'face_folder', 'celeba', 'celeba_mask_hq', 'fasseg')
 
 FIELDS: dict[str, Field] = {
   'dataset': Field(

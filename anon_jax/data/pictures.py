@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps
 
+from anon_jax.data import semantic
 from anon_jax.data.errors import DatasetError
 
 EXTENSIONS = ('.jpg', '.jpeg', '.png')
@@ -129,6 +130,30 @@ def check_same_size(
       f'{path} is {width} x {height} but its picture {picture_path} is '
       f'{picture.width} x {picture.height}; a mask must have the size of its picture.'
     )
+
+
+def cut_square(
+  picture: np.ndarray, semantic_map: np.ndarray, left: int, top: int, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Cuts a square that may reach beyond the picture.
+
+  Beyond it the picture's border is repeated, and nobody has labelled that.
+
+  Args:
+    picture: uint8 [h, w, 3].
+    semantic_map: uint8 [h, w].
+    left: first column, may be negative.
+    top: first row, may be negative.
+    side: of the square, in pixels; at least 1.
+
+  Returns:
+    uint8 [side, side, 3], and uint8 [side, side] with IGNORE beyond the picture.
+  """
+  height, width = semantic_map.shape
+  rows, columns = np.arange(top, top + side), np.arange(left, left + side)
+  at = np.ix_(np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1))
+  inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+  return picture[at], np.where(inside, semantic_map[at], np.uint8(semantic.IGNORE))
 
 
 def reduced_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:

@@ -28,6 +28,7 @@ BUILDERS = {
   'celeba': ('anon_jax.data.celeba', 'Celeba'),
   'celeba_mask_hq': ('anon_jax.data.celeba_mask_hq', 'CelebaMaskHq'),
   'face_folder': ('anon_jax.data.face_folder', 'FaceFolder'),
+  'fasseg': ('anon_jax.data.fasseg', 'Fasseg'),
 }
 _INSTALL = "pip install 'anon-jax[train]'"
 _INFO = 'dataset_info.json'  # TFDS writes it last, into a folder that it renames when complete
@@ -232,6 +233,10 @@ class SplitSource:
     """Returns the identity of each example, int64 [n], -1 when unknown, decoding no picture."""
     return np.array([int(self._source[i]['identity']) for i in range(len(self))], np.int64)
 
+  def names(self) -> list[str]:
+    """Returns the name of each example, decoding no picture."""
+    return [self._source[i]['name'].decode() for i in range(len(self))]
+
   def __repr__(self) -> str:
     # Without the folder's place: Grain compares it when a run resumes, perhaps elsewhere.
     return f'SplitSource({"/".join(self._folder.parts[-3:])!r}, {self._split!r})'
@@ -242,6 +247,12 @@ class SplitSource:
   def __setstate__(self, state: tuple[pathlib.Path, str]) -> None:
     self._folder, self._split = state
     self._open()
+
+
+def split_names(folder: pathlib.Path) -> list[str]:
+  """Lists the splits of a folder that `prepare` returned, in alphabetical order."""
+  with _quiet():
+    return sorted(_import_tfds().builder_from_directory(folder).info.splits)
 
 
 def open_split(folder: pathlib.Path, split: str) -> SplitSource:

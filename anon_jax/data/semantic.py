@@ -17,6 +17,20 @@ NUM_CLASSES = len(CLASSES)
 FOREGROUND = (1, 2, 3, 4, 5)
 IGNORE = 255
 
+_COLOURS = (
+  (24, 24, 28),
+  (238, 190, 160),
+  (120, 72, 30),
+  (60, 120, 240),
+  (240, 160, 50),
+  (214, 40, 60),
+  (104, 52, 130),
+  (70, 170, 110),
+)
+# RGB of each value of a semantic map, uint8 [256, 3], to show it by; grey where it is no class.
+PALETTE = np.full((256, 3), 128, np.uint8)
+PALETTE[: len(_COLOURS)] = _COLOURS
+
 _IDENTITY = {name: index for index, name in enumerate(CLASSES)}
 
 # Parts in painting order: where two parts overlap, the later one wins. It is the order in which the
