@@ -85,12 +85,14 @@ class _Read:
 
   def __call__(self, index: int) -> Example:
     example = self._source[int(index)]
-    return {
+    read = {
       'image': example['image'],
       'map': example['map'],
       'identity': np.int32(example['identity']),
       'index': np.int32(index),
     }
+    # which part of a mixture the example is from
+    return read | ({'origin': np.int32(example['origin'])} if 'origin' in example else {})
 
 
 class _RandomView:
@@ -129,6 +131,10 @@ class _Subset:
 
   def identity_labels(self) -> np.ndarray:
     return self._source.identity_labels()[self._positions]
+
+  def names(self) -> list[str]:
+    names = self._source.names()
+    return [names[i] for i in self._positions]
 
 
 def with_maps(source: Any) -> Source:
