@@ -9,7 +9,9 @@ import optax
 from anon_jax.state import Net
 
 
-def adam(learning_rate: float, b1: float, b2: float) -> optax.GradientTransformation:
+def adam(
+  learning_rate: optax.ScalarOrSchedule, b1: float, b2: float
+) -> optax.GradientTransformation:
   """Adam as in the design card's section 3 (.5, .999; generator 1e-4, discriminator 4e-4)."""
   return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
 

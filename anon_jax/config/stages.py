@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from anon_jax.config import anonymize, every_stage, harmonize, identity
+from anon_jax.config import anonymize, every_stage, harmonize, identity, segment
 from anon_jax.config.field import Field
 
 
@@ -28,6 +28,7 @@ STAGES: dict[str, StageFields] = {
   'identity': StageFields(
     every_stage.FIELDS | identity.FIELDS, identity.check_together, identity.TINY
   ),
+  'segment': StageFields(every_stage.FIELDS | segment.FIELDS, segment.check_together, segment.TINY),
   'anonymize': StageFields(
     every_stage.FIELDS | anonymize.FIELDS, anonymize.check_together, anonymize.TINY
   ),

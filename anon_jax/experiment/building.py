@@ -7,7 +7,8 @@ from typing import Any
 import jax
 
 from anon_jax import train as training
-from anon_jax.experiment import anonymize, harmonize, identity, sources
+from anon_jax.config.mixture import with_absolute_folders
+from anon_jax.experiment import anonymize, harmonize, identity, segment, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets import perceptual
 
@@ -24,6 +25,8 @@ def resolve(config: Any) -> Any:
   for name in ('manual_dir', 'data_dir', 'weights_dir', 'identity_from'):
     if config.get(name):
       config[name] = str(pathlib.Path(config[name]).expanduser().absolute())
+  if config.get('mixture'):
+    config.mixture = with_absolute_folders(config.mixture)
   if config.get('perceptual_network') == 'best_available':
     folders = sources.weights_folders(config)
     config.perceptual_network = perceptual.resolve_network('best_available', folders)
@@ -41,6 +44,7 @@ def without_losses(config: Any) -> Any:
 # Stage -> what builds its networks, data and evaluation.
 BUILDERS: dict[str, Callable[[Any, pathlib.Path, jax.sharding.Mesh], Experiment]] = {
   'harmonize': harmonize.build,
+  'segment': segment.build,
   'identity': identity.build,
   'anonymize': anonymize.build,
 }

@@ -55,10 +55,17 @@ def open_sources(config: Any) -> Sources:
     )
   side = stored_side(config.image_size, config.crop)
   folder = prepare.prepare(config.dataset, config.manual_dir, config.data_dir, side)
-  return Sources(_with_maps(config, folder, 'train'), _with_maps(config, folder, config.eval_split))
+  return Sources(
+    labelled_split(config, folder, 'train'), labelled_split(config, folder, config.eval_split)
+  )
 
 
-def _with_maps(config: Any, folder: pathlib.Path, split: str) -> pipeline.Source:
+def labelled_split(config: Any, folder: pathlib.Path, split: str) -> pipeline.Source:
+  """Opens the examples of a prepared split that have a semantic map.
+
+  Raises:
+    DatasetError: no such split, or none of its examples has a map.
+  """
   source = pipeline.with_maps(prepare.open_split(folder, split))
   if not len(source):
     raise DatasetError(
