@@ -4,10 +4,13 @@ Exit codes: 0 done; 1 refused or failed, with one line on standard error; 2 wron
 """
 
 import argparse
+import pathlib
 import sys
 from collections.abc import Sequence
 
 import anon_jax
+from anon_jax.data.errors import DatasetError
+from anon_jax.inference.errors import InferenceError
 from anon_jax.nets import frozen
 
 
@@ -16,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   args = _parser().parse_args(argv)
   try:
     return args.run(args)
-  except (frozen.WeightsError, OSError) as error:
+  except (frozen.WeightsError, DatasetError, InferenceError, OSError) as error:
     # one line even where a file name or a tensor's name holds line breaks
     print('anon-jax:', ' '.join(str(error).split()), file=sys.stderr)
     return 1
@@ -26,8 +29,38 @@ def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(prog='anon-jax', description=anon_jax.__doc__)
   parser.add_argument('--version', action='version', version=f'%(prog)s {anon_jax.__version__}')
   commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+  _add_segment(commands)
   _add_weights(commands)
   return parser
+
+
+def _add_segment(commands: argparse._SubParsersAction) -> None:
+  segment = commands.add_parser(
+    'segment', help='write the semantic maps of pictures that have none, by a trained S'
+  )
+  segment.add_argument('images', metavar='IMAGES', help='folder of crops: one upright face each')
+  segment.add_argument(
+    '-o', '--output', required=True, metavar='MASKS', help='folder for NAME.png; goes on there'
+  )
+  segment.add_argument(
+    '--workdir', required=True, metavar='RUN', help='folder of a run of configs/segment_faces.py'
+  )
+  segment.add_argument('--batch-size', type=int, default=16, metavar='N', help='pictures at a time')
+  segment.set_defaults(run=_segment)
+
+
+def _segment(args: argparse.Namespace) -> int:
+  # here and not above: it imports jax, and --version or a usage error must not wait for that
+  from anon_jax.inference import segmenting
+
+  segmenter = segmenting.load_segmenter(pathlib.Path(args.workdir).expanduser())
+  images, masks = (pathlib.Path(path).expanduser() for path in (args.images, args.output))
+  done = segmenting.segment_folder(segmenter, images, masks, args.batch_size)
+  print(
+    f'{masks}: {done.written} maps written by step {segmenter.step}, {done.there_already} were '
+    f'there already, {len(done.failures)} pictures could not be read'
+  )
+  return 1 if done.failures else 0
 
 
 def _add_weights(commands: argparse._SubParsersAction) -> None:

@@ -1,0 +1,228 @@
+"""Semantic maps for pictures that have none, by a trained S; reads neither TensorFlow nor TFDS."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from anon_jax.data import pictures
+from anon_jax.data.errors import DatasetError
+from anon_jax.inference.errors import InferenceError
+from anon_jax.nets.segmentation import WIDTHS, SegmentationNet
+from anon_jax.steps.segment import SegmentOptions, make_segment_stage, to_signed
+from anon_jax.telemetry import write_whole
+
+# Which network wrote the maps of a folder: those of two networks must not be mixed by resuming.
+_SOURCE = '.segmented_by.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmenter:
+  """A trained S.
+
+  Attributes:
+    logits: uint8 pictures [b, size, size, 3] -> float32 [b, size, size, classes].
+    size: side of its input in pixels.
+    step: updates that its parameters have had.
+    fingerprint: hex digits that differ between different parameters.
+  """
+
+  logits: Callable[[np.ndarray], np.ndarray]
+  size: int
+  step: int
+  fingerprint: str
+
+
+@dataclasses.dataclass
+class Outcome:
+  """What became of a folder's pictures, by number; failures by their messages."""
+
+  written: int = 0
+  there_already: int = 0
+  failures: list[str] = dataclasses.field(default_factory=list)
+
+
+def load_segmenter(workdir: pathlib.Path) -> Segmenter:
+  """Loads the averaged parameters of the newest checkpoint of a segment run.
+
+  Args:
+    workdir: folder of the run, which holds config.json and checkpoints/.
+
+  Raises:
+    InferenceError: no run of that stage, no whole checkpoint, or one that does not fit.
+  """
+  config = _read_config(workdir)
+  net = SegmentationNet(WIDTHS[config['preset']])
+  size = config['image_size']
+  # The optimizer is rebuilt as well: a checkpoint is read as a whole or not at all.
+  options = SegmentOptions(size, config['segmenter_lr'], config['decay_steps'])
+  stage = make_segment_stage(net, options)
+  step, state = _restore(workdir / 'checkpoints', stage)
+  params = state.ema['segmenter']
+  digest = hashlib.sha256()
+  for leaf in jax.tree.leaves(jax.device_get(params)):
+    digest.update(np.ascontiguousarray(leaf).tobytes())
+
+  @jax.jit
+  def apply(params: Any, images: jax.Array) -> jax.Array:
+    return jnp.asarray(net.apply({'params': params}, to_signed(images)))
+
+  return Segmenter(
+    lambda images: np.asarray(apply(params, images)), size, step, digest.hexdigest()[:16]
+  )
+
+
+def _read_config(workdir: pathlib.Path) -> dict[str, Any]:
+  path = workdir / 'config.json'
+  if not path.is_file():
+    raise InferenceError(f'{workdir} holds no run: config.json is missing; give a --workdir.')
+  config = json.loads(path.read_text())
+  if config.get('stage') != 'segment':
+    raise InferenceError(
+      f"{workdir} is a run of stage {config.get('stage')!r}; give one of stage 'segment' "
+      '(configs/segment_faces.py).'
+    )
+  return config
+
+
+def _restore(folder: pathlib.Path, stage: Any) -> tuple[int, Any]:
+  # here and not above: it imports Orbax and Grain, which nothing else of inference needs
+  from anon_jax.checkpoints import CheckpointError, Checkpoints
+
+  if not folder.is_dir():
+    raise InferenceError(f'{folder} is missing; train first.')
+  saved = Checkpoints(folder, keep=1)
+  try:
+    step = saved.latest()
+    if step is None:
+      raise InferenceError(f'{folder} holds no complete checkpoint; train first.')
+    return step, saved.restore(step, jax.jit(stage.init)(jax.random.key(0)))
+  except CheckpointError as error:
+    raise InferenceError(str(error)) from None
+  finally:
+    saved.close()
+
+
+def segment_folder(
+  segmenter: Segmenter, images: pathlib.Path, masks: pathlib.Path, batch_size: int = 16
+) -> Outcome:
+  """Writes a map for every picture of a folder that has none yet.
+
+  A map has its picture's size and upright orientation and is the mask that a `face_folder` wants.
+  Pictures should be crops: one upright face that fills about 60 % of the side; one that is not
+  square is made so by repeating its border. Each file appears whole or not at all, so the work can
+  be broken off and taken up again. A picture that cannot be read is named, and the rest goes on.
+
+  Args:
+    segmenter: a trained S.
+    images: folder of JPEG and PNG files.
+    masks: where NAME.png is written; made if it is missing. Masks that are there are kept.
+    batch_size: pictures at a time.
+
+  Returns:
+    What was written, was there already, and failed.
+
+  Raises:
+    DatasetError: `images` holds other files, or no picture.
+    InferenceError: `masks` holds maps of another network.
+  """
+  if not images.is_dir():
+    raise InferenceError(f'{images} is not a folder; give the folder that holds the pictures.')
+  if batch_size < 1:
+    raise InferenceError(f'batch_size={batch_size}; give 1 or more.')
+  found = pictures.list_pictures(images)
+  masks.mkdir(parents=True, exist_ok=True)
+  _claim(masks, segmenter)
+  todo = [path for stem, path in found.items() if not (masks / f'{stem}.png').exists()]
+  outcome = Outcome(there_already=len(found) - len(todo))
+  bar = tqdm(total=len(todo), desc='segmenting', unit=' pictures', file=sys.stderr)
+  with bar:
+    for start in range(0, len(todo), batch_size):
+      batch = todo[start : start + batch_size]
+      for path, semantic_map in _maps(segmenter, batch, batch_size, outcome):
+        content = pictures.encode_map(semantic_map, semantic_map.shape[::-1])
+        write_whole(masks / f'{path.stem}.png', content)
+        outcome.written += 1
+      bar.update(len(batch))
+  return outcome
+
+
+def _claim(masks: pathlib.Path, segmenter: Segmenter) -> None:
+  """Notes which network writes into a folder; refuses another one."""
+  path = masks / _SOURCE
+  own = {'parameters': segmenter.fingerprint, 'step': segmenter.step, 'size': segmenter.size}
+  if not path.exists():
+    write_whole(path, (json.dumps(own) + '\n').encode())
+    return
+  other = json.loads(path.read_text())
+  if other != own:
+    raise InferenceError(
+      f'{masks} holds maps of another network (step {other.get("step")}; this one is at step '
+      f'{segmenter.step}); give another folder, or remove this one.'
+    )
+
+
+def _maps(
+  segmenter: Segmenter, paths: Sequence[pathlib.Path], batch_size: int, outcome: Outcome
+) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
+  """Yields the map of each picture that can be read; the others' messages go into `outcome`."""
+  size = segmenter.size
+  inputs = np.zeros((batch_size, size, size, 3), np.uint8)  # always full: one compilation
+  read: list[tuple[pathlib.Path, tuple[int, int]]] = []
+  for path in paths:
+    try:
+      picture, _ = pictures.read_picture(path)
+    except (DatasetError, OSError) as error:
+      message = ' '.join(str(error).split())
+      outcome.failures.append(message)
+      tqdm.write(message, file=sys.stderr)
+      continue
+    square = _squared(np.asarray(picture))
+    inputs[len(read)] = np.asarray(
+      Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
+    )
+    read.append((path, picture.size))
+  if not read:
+    return
+  for (path, picture_size), logits in zip(read, segmenter.logits(inputs), strict=False):
+    yield path, _enlarged(logits, picture_size)
+
+
+def _squared(pixels: np.ndarray) -> np.ndarray:
+  """Returns uint8 [h, w, 3] as a square of its longer side, the border repeated."""
+  height, width = pixels.shape[:2]
+  side = max(height, width)
+  left, top = -((side - width) // 2), -((side - height) // 2)
+  return pictures.cut_square(pixels, np.zeros((height, width), np.uint8), left, top, side)[0]
+
+
+def _enlarged(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Returns the likeliest classes at a picture's size, uint8 [h, w], from those of its square.
+
+  The scores are interpolated, not the classes, so borders are smooth.
+
+  Args:
+    logits: float32 [s, s, classes].
+    size: of the picture, (width, height).
+  """
+  width, height = size
+  side = max(size)
+  left, top = (side - width) // 2, (side - height) // 2
+  best = np.full((height, width), -np.inf, np.float32)
+  classes = np.zeros((height, width), np.uint8)
+  for number in range(logits.shape[-1]):
+    channel = Image.fromarray(np.ascontiguousarray(logits[..., number]))
+    scores = np.asarray(channel.resize((side, side), Image.Resampling.BILINEAR))
+    scores = scores[top : top + height, left : left + width]
+    better = scores > best
+    best[better], classes[better] = scores[better], number
+  return classes
