@@ -8,10 +8,13 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+from PIL import Image
 
 from anon_jax import config as configs
 from anon_jax import experiment, optim, parallel, train
 from anon_jax.data import semantic
+from anon_jax.data.errors import DatasetError
+from anon_jax.experiment import segment
 from anon_jax.losses.segmentation import MERGED, allowed_classes, cross_entropy
 from anon_jax.nets.segmentation import WIDTHS, SegmentationNet
 from anon_jax.steps import augmentation
@@ -179,6 +182,40 @@ def test_blur_keeps_the_mean_and_softens_a_share_of_the_pictures():
   assert 0.25 < sharp.mean() < 0.75
   assert np.ptp(blurred[~sharp, 8, 8, 0]) > 0.1
   np.testing.assert_allclose(blurred, blurred.transpose(0, 2, 1, 3), atol=1e-6)
+
+
+def _fasseg(folder, *names):
+  """A raw FASSEG folder of 40 x 40 heads."""
+  (folder / 'images').mkdir(parents=True)
+  (folder / 'labels').mkdir()
+  labels = np.full((40, 40), 1, np.uint8)
+  labels[15, 15:25], labels[25, 18:22] = 3, 5
+  for name in names:
+    Image.new('RGB', (40, 40), 'grey').save(folder / 'images' / f'{name}.png')
+    Image.fromarray(labels).save(folder / 'labels' / f'{name}.png')
+  lines = [f'{name} {"test" if "test" in name or "p08" in name else "train"}' for name in names]
+  (folder / 'split.txt').write_text('\n'.join(lines) + '\n')
+  return folder
+
+
+def test_each_data_set_is_measured_on_its_own_split_and_fasseg_by_yaw(tmp_path):
+  test_names = ('v2_test_01', 'v3_p08_s1_yaw+00', 'v3_p08_s1_yaw-60')
+  whole = _fasseg(tmp_path / 'whole', 'v2_train_01', 'v3_p01_s1_yaw+15', *test_names)
+  part = _fasseg(tmp_path / 'part', 'v2_train_01')  # nobody to be tested
+  config = configs.defaults('segment')
+  config.update({'image_size': 16, 'eval_split': 'test', 'data_dir': str(tmp_path / 'prepared')})
+  config.mixture = f'fasseg:{part}:1:1,fasseg:{whole}:1:1'
+  checked = configs.check(config)
+  train_parts, held_out = segment.open_parts(checked, segment.parts_of(checked))
+  assert [len(part) for part in train_parts] == [1, 2]
+  assert [(part.title, len(part.source)) for part in held_out] == [('fasseg 2', 3)]
+  assert sorted(held_out[0].groups) == ['frontal (V2)', 'yaw 00', 'yaw 60']
+  np.testing.assert_array_equal(held_out[0].allowed, BOTH[1])
+  assert {int(held_out[0].source[i]['origin']) for i in range(3)} == {1}
+  config.mixture = f'fasseg:{part}:1:1'
+  checked = configs.check(config)
+  with pytest.raises(DatasetError, match="none of the data sets has a split 'test'"):
+    segment.open_parts(checked, segment.parts_of(checked))
 
 
 def _run(workdir, steps):
