@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from anon_jax.nets import identity
+from anon_jax.nets.anonymization import HIDDEN, AnonymizationNet, widths_for
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
+from anon_jax.nets.identity import IdentityNet
 
 
 def count(net: nn.Module, *shapes: Any) -> tuple[float, float]:
@@ -41,6 +44,15 @@ def table() -> str:
   for side in (128, 256, 512):
     shapes = picture(side, 3), [picture(side, 1), picture(side, 3)]
     rows.append(('D_H', f'{side}', *count(MultiScaleDiscriminator(), *shapes)))
+  for preset, side in [('base', 128), ('small', 128), ('small', 64)]:
+    net = AnonymizationNet(234, widths_for(preset, side), HIDDEN[preset])
+    asked = jax.ShapeDtypeStruct((1, 234), jnp.float32)
+    maps = jax.ShapeDtypeStruct((1, side, side), jnp.uint8)
+    rows.append((f'A, `{preset}`, 234 identities', f'{side}', *count(net, asked, maps)))
+  for preset, side in [('base', 128), ('small', 64)]:
+    judge = IdentityNet(identity.WIDTHS[preset])
+    rows.append((f'I, `{preset}`', f'{side}', *count(judge, picture(side, 3))))
+  rows.append(('D_A', '128', *count(MultiScaleDiscriminator(), picture(128, 3), [picture(128, 8)])))
   return '\n'.join(f'| {n} | {s} | {p:.2f} | {f:.1f} |' for n, s, p, f in rows)
 
 
