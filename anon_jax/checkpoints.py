@@ -66,11 +66,27 @@ class Checkpoints:
       CheckpointError: what was saved is of other shapes, types or names than `state`.
     """
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state.replace(frozen={}))
-    self._require_fit(step, target)
     items: dict[str, Any] = {'state': ocp.args.StandardRestore(target)}
     if data is not None:
       items['data'] = grain.checkpoint.CheckpointRestore(data)
-    restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+    try:
+      self._require_fit(step, target)
+      restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+    except CheckpointError:
+      raise
+    except (
+      OSError,
+      ValueError,
+      KeyError,
+      TypeError,
+    ) as error:  # whatever its files may bring about
+      older = [other for other in self._manager.all_steps() if other < step]
+      onward = f'go on from step {max(older)}' if older else 'start again'
+      reason = ' '.join(str(error).split())[:200]
+      raise CheckpointError(
+        f'{self._folder / str(step)} is damaged ({type(error).__name__}: {reason}); remove this '
+        f'folder to {onward}.'
+      ) from error
     return restored['state'].replace(frozen=state.frozen)
 
   def _require_fit(self, step: int, target: TrainState) -> None:

@@ -4,24 +4,23 @@ Exit codes: 0 done; 1 data or weights cannot be used; 2 usage or config; 3 diver
 130 and 143 interrupted by SIGINT and SIGTERM after the state was saved.
 """
 
-import json
+import contextlib
 import os
 import pathlib
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from anon_jax import config as configs
-from anon_jax import experiment, parallel, train
+from anon_jax import experiment, parallel, train, workdir
 from anon_jax.checkpoints import CheckpointError, Checkpoints
 from anon_jax.data.errors import DatasetError
 from anon_jax.nets.frozen import WeightsError
-from anon_jax.telemetry import write_whole
 
 _CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of checkpoints, metrics and samples.')
@@ -34,69 +33,53 @@ class RunError(ValueError):
   """A run that cannot start as asked; the message is for the user."""
 
 
-def _require_same_config(workdir: pathlib.Path, given: dict[str, Any]) -> None:
-  """Holds the given config against the one that the workdir was started with, if any."""
-  path = workdir / 'config.json'
-  if path.exists():
-    changed = configs.differences(json.loads(path.read_text()), given)
-    if changed:
-      raise configs.ConfigError(
-        f'{workdir} was started with another config ({"; ".join(changed)}); use another --workdir, '
-        'or give the saved values. Only run length and cadences may change on resuming.'
-      )
-  elif (workdir / 'checkpoints').is_dir() and any((workdir / 'checkpoints').iterdir()):
-    raise RunError(f'{workdir} holds checkpoints but no config.json; use another --workdir.')
-
-
-def _save_config(workdir: pathlib.Path, given: dict[str, Any]) -> None:
-  """Writes config.json, whole."""
-  if jax.process_index() == 0:
-    workdir.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(given, indent=2, sort_keys=True) + '\n'
-    write_whole(workdir / 'config.json', content.encode())
-
-
-def run(config: Any, workdir: pathlib.Path, mode: str) -> int:
+def run(config: Any, folder: pathlib.Path, mode: str) -> int:
   """Trains or evaluates; returns the exit code."""
   # Unknown fields are named before anything is resolved or read.
   configs.check(config, jax.device_count())
   if mode == 'evaluate':
-    config = experiment.without_losses(config)
+    return _evaluate(config, folder)
   checked = configs.check(experiment.resolve(config), jax.device_count())
+  workdir.require_same_config(folder, checked.to_dict())
   mesh = parallel.make_mesh(checked.mesh_data)
-  if mode == 'train':
-    _require_same_config(workdir, checked.to_dict())
-  built = experiment.build(checked, workdir, mesh)
-  if mode == 'evaluate':
-    return _evaluate(checked, built, workdir, mesh)
-  _save_config(workdir, checked.to_dict())
-  plan = experiment.make_plan(checked)
-  where = train.Run(workdir, plan, checked.batch_size, checked.seed, checked.keep_checkpoints)
-  outcome = train.train(where, built.stage, built.dataset, built.samples, built.evaluate, mesh)
+  built = experiment.build(checked, folder, mesh)
+  with contextlib.ExitStack() as stack:
+    if jax.process_index() == 0:
+      stack.enter_context(workdir.claimed(folder))
+      workdir.require_same_config(folder, checked.to_dict())  # now nobody can change it
+      workdir.require_same_data(folder, built.data)
+      workdir.write_facts(folder, checked.to_dict(), built.data)
+    plan = experiment.make_plan(checked)
+    where = train.Run(folder, plan, checked.batch_size, checked.seed, checked.keep_checkpoints)
+    outcome = train.train(where, built.stage, built.dataset, built.samples, built.evaluate, mesh)
   if outcome.interrupted:
     return 128 + outcome.interrupted
   print(
-    f'Done: {outcome.step} steps. Metrics: {workdir}/metrics.jsonl; results: '
-    f'{workdir}/results.md; pictures: {workdir}/samples'
+    f'Done: {outcome.step} steps. Metrics: {folder}/metrics.jsonl; results: '
+    f'{folder}/results.md; pictures: {folder}/samples'
   )
   return 0
 
 
-def _evaluate(config: Any, built: experiment.Experiment, workdir: pathlib.Path, mesh: Any) -> int:
+def _evaluate(config: Any, folder: pathlib.Path) -> int:
   """Measures the newest checkpoint of a workdir."""
-  folder = workdir / 'checkpoints'
-  if not folder.is_dir():
-    raise RunError(f'{workdir} has no checkpoints to evaluate; train first, or give its --workdir.')
-  saved = Checkpoints(folder, config.keep_checkpoints)
+  if not (folder / 'checkpoints').is_dir():
+    raise RunError(f'{folder} has no checkpoints to evaluate; train first, or give its --workdir.')
+  config = experiment.without_losses(config)
+  checked = configs.check(experiment.resolve(config), jax.device_count())
+  workdir.require_same_config(folder, checked.to_dict(), measuring=True)
+  mesh = parallel.make_mesh(checked.mesh_data)
+  built = experiment.build(checked, folder, mesh)
+  saved = Checkpoints(folder / 'checkpoints', checked.keep_checkpoints)
   try:
     step = saved.latest()
     if step is None:
-      raise RunError(f'{folder} holds no complete checkpoint; train first.')
-    state = saved.restore(step, train.new_state(built.stage, config.seed, mesh))
+      raise RunError(f'{folder}/checkpoints holds no complete checkpoint; train first.')
+    state = saved.restore(step, train.new_state(built.stage, checked.seed, mesh))
   finally:
     saved.close()
   built.evaluate(state, step)
-  print((workdir / 'results.md').read_text())
+  print((folder / 'results.md').read_text())
   return 0
 
 
@@ -109,18 +92,19 @@ def _quiet_tensorflow() -> None:
 def _main(argv: Sequence[str]) -> int:
   if len(argv) > 1:
     raise RunError(f'unexpected argument {argv[1]!r}; options are written --name=value.')
+  if not _WORKDIR.value:
+    raise RunError("--workdir='' names no folder; give the folder of the run.")
   logging.set_verbosity(logging.WARNING)
   _quiet_tensorflow()
-  workdir = pathlib.Path(str(_WORKDIR.value)).expanduser().resolve()
-  return run(_CONFIG.value, workdir, str(_MODE.value))
+  folder = pathlib.Path(_WORKDIR.value).expanduser().resolve()
+  return run(_CONFIG.value, folder, str(_MODE.value))
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
   """Parses flags; turns what absl and ml_collections raise into one line."""
-  for argument in argv[1:]:
-    name, _, path = argument.partition('=')
-    if name.lstrip('-') == 'config' and not pathlib.Path(path.partition(':')[0]).is_file():
-      _fail(f'--config={path} is not a file; give a config such as configs/quickstart.py.', 2)
+  path = _config_path(argv)
+  if path is not None and not pathlib.Path(path.partition(':')[0]).is_file():
+    _fail(f'--config={path} is not a file; give a config such as configs/quickstart.py.', 2)
   try:
     flags.mark_flags_as_required(['config', 'workdir'])
     left = flags.FLAGS(argv)
@@ -129,15 +113,25 @@ def _parse(argv: Sequence[str]) -> list[str]:
   except flags.Error as error:
     _fail(str(error), USAGE_ERROR)
   except (KeyError, AttributeError) as error:  # an override of a field that the config lacks
+    if 'get_config' in str(error):
+      _fail(f'--config={path} has no function get_config().', USAGE_ERROR)
     found = re.search(r'\w+', str(error).replace('KeyError', ''))
     name = found.group() if found else ''
     _fail(f'--config.{name}: {configs.unknown_field(name)}', USAGE_ERROR)
-  except (TypeError, ValueError, ImportError, OSError) as error:
-    _fail(f'--config cannot be used: {error}', USAGE_ERROR)
-  raise AssertionError('unreachable')
+  except (TypeError, ValueError, ImportError, OSError, SyntaxError, NameError) as error:
+    _fail(f'--config={path} cannot be used: {type(error).__name__}: {error}', USAGE_ERROR)
 
 
-def _fail(message: str, code: int) -> None:
+def _config_path(argv: Sequence[str]) -> str | None:
+  """Returns what was given as --config, in either of the two ways of writing it."""
+  for argument, following in zip(argv[1:], [*argv[2:], ''], strict=True):
+    name, equals, path = argument.partition('=')
+    if name.lstrip('-') == 'config' and name != 'config':
+      return path if equals else following
+  return None
+
+
+def _fail(message: str, code: int) -> NoReturn:
   print('anon_jax: ' + ' '.join(message.split()), file=sys.stderr)
   raise SystemExit(code)
 
@@ -145,15 +139,16 @@ def _fail(message: str, code: int) -> None:
 def _guarded(argv: Sequence[str]) -> int:
   try:
     return _main(argv)
-  except (configs.ConfigError, RunError) as error:
+  except (configs.ConfigError, workdir.WorkdirError, RunError) as error:
     _fail(str(error), USAGE_ERROR)
   except (DatasetError, WeightsError, CheckpointError) as error:
     _fail(str(error), DATA_ERROR)
+  except (OSError, UnicodeError) as error:  # a full disk, a folder that may not be written
+    _fail(f'{type(error).__name__}: {error}', DATA_ERROR)
   except train.Diverged as error:
     _fail(str(error), DIVERGED)
   except KeyboardInterrupt:
     _fail('interrupted.', 130)
-  raise AssertionError('unreachable')
 
 
 if __name__ == '__main__':

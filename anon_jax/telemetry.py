@@ -148,10 +148,10 @@ def _forget_after(path: pathlib.Path, step: int) -> None:
   if not path.exists():
     return
   kept = []
-  for line in path.read_text().splitlines():
+  for line in path.read_text(errors='replace').splitlines():
     try:
       if json.loads(line)['step'] <= step:
         kept.append(line)
-    except (json.JSONDecodeError, KeyError):
+    except (json.JSONDecodeError, KeyError, TypeError):
       continue
   write_whole(path, ''.join(f'{line}\n' for line in kept).encode())

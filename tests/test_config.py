@@ -57,6 +57,9 @@ def _changed(**values):
     ({'image_size': 100}, r'config\.image_size=100 cannot be used; give a multiple of 16'),
     ({'crop': 1.5}, r'config\.crop=1\.5 cannot be used; give a number in \[0\.1, 1\.0\]'),
     ({'batch_size': 30}, r'batch_size=30 does not divide over 8 devices; .* for example 24'),
+    ({'manual_dir': '/faces'}, r"manual_dir='/faces' is not used by dataset=procedural_faces"),
+    ({'image_size': 1040}, r'image_size=1040 is more than procedural_faces can draw'),
+    ({'l1_weight': float('inf')}, r'config\.l1_weight=inf cannot be used; give a number >= 0'),
     ({'mesh_data': 9}, r'mesh_data=9 asks for more devices than the 8 that JAX sees'),
     ({'eval_batch_size': 4}, r'eval_batch_size=4 does not divide over 8 .* for example 8'),
     (

@@ -1,6 +1,9 @@
 import io
+import os
 import re
+import struct
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -254,7 +257,9 @@ def test_a_coloured_mask_is_refused(raw):
 def test_a_picture_of_16_bits_is_refused(raw):
   add(raw, 'a.png')
   Image.fromarray(np.zeros((24, 20), np.uint16)).save(raw / 'images' / 'a.png')
-  with pytest.raises(DatasetError, match=r'a\.png has pixels of kind I;16; expected 8 bits'):
+  with pytest.raises(
+    DatasetError, match=r'a\.png has pixels of kind I;16, 16 bits a channel; expected 8'
+  ):
     read_all(raw)
 
 
@@ -323,3 +328,76 @@ def test_names_and_values_of_a_list_may_be_parted_by_a_tab(raw):
   add(raw, 'a b.jpg')
   (raw / 'split.txt').write_text('a b.jpg\ttest\n')
   assert list(FaceFolder.list_items(raw)) == ['test']
+
+
+def _chunk(kind, content):
+  body = kind + content
+  return struct.pack('>I', len(content)) + body + struct.pack('>I', zlib.crc32(body))
+
+
+def test_colours_of_16_bits_are_refused_and_not_cut_to_8(raw):
+  add(raw, 'a.png')
+  rows = b''.join(b'\0' + bytes(20 * 6) for _ in range(24))
+  header = struct.pack('>IIBBBBB', 20, 24, 16, 2, 0, 0, 0)
+  png = b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', header)
+  png += _chunk(b'IDAT', zlib.compress(rows)) + _chunk(b'IEND', b'')
+  (raw / 'images' / 'a.png').write_bytes(png)
+  with pytest.raises(DatasetError, match=r'a\.png has pixels of kind RGB, 16 bits a channel'):
+    read_all(raw)
+
+
+@pytest.mark.parametrize('place', ['images', 'masks'])
+@pytest.mark.parametrize('thing', ['folder', 'pipe', 'loop', 'dangling link', 'name'])
+def test_what_is_no_plain_file_is_named_and_never_waited_for(raw, place, thing):
+  add(raw, 'a.jpg')
+  path = raw / place / 'b.png'
+  if thing == 'folder':
+    path.mkdir()
+  elif thing == 'pipe':
+    os.mkfifo(path)
+  elif thing == 'loop':
+    path.symlink_to(path)
+  elif thing == 'dangling link':
+    path.symlink_to(raw / 'nowhere')
+  else:
+    (raw / place / os.fsdecode(b'b\xff.png')).touch()
+  with pytest.raises(DatasetError, match=r'is not a plain file with a UTF-8 name; remove it'):
+    FaceFolder.fingerprint(raw)
+
+
+def test_a_file_in_place_of_a_folder_is_named(raw):
+  add(raw, 'a.jpg')
+  (raw / 'masks' / 'a.png').unlink()
+  (raw / 'masks').rmdir()
+  (raw / 'masks').touch()
+  with pytest.raises(DatasetError, match='masks is not a folder'):
+    FaceFolder.list_items(raw)
+
+
+@pytest.mark.parametrize(
+  ('file', 'content', 'message'),
+  [
+    ('split.txt', b'\xff\xfe\x00', r'split\.txt cannot be read as UTF-8 text'),
+    ('split.txt', b'a train\na.jpg test\n', r'split\.txt names a\.jpg twice'),
+    ('split.txt', b'\n', r'split\.txt is empty; remove it'),
+    ('identities.txt', b'a 3000000000\n', r"identity '3000000000'; expected a whole number of 32"),
+  ],
+)
+def test_a_list_that_cannot_be_meant_is_refused(raw, file, content, message):
+  add(raw, 'a.jpg')
+  (raw / file).write_bytes(content)
+  with pytest.raises(DatasetError, match=message):
+    FaceFolder.list_items(raw)
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(raw):
+  add(raw, 'a.jpg')
+  (raw / 'split.txt').write_bytes(b'\xef\xbb\xbfa.jpg test\n')
+  assert list(FaceFolder.list_items(raw)) == ['test']
+
+
+def test_two_masks_of_one_stem_are_refused(raw):
+  add(raw, 'a.jpg')
+  (raw / 'masks' / 'a.PNG').write_bytes((raw / 'masks' / 'a.png').read_bytes())
+  with pytest.raises(DatasetError, match='share one stem; remove one of them'):
+    FaceFolder.list_items(raw)

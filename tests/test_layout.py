@@ -21,6 +21,7 @@ ORDER = (
   ('optim',),
   ('steps',),
   ('checkpoints', 'telemetry'),
+  ('workdir',),
   ('train',),
   ('evaluation',),
   ('inference',),

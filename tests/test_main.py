@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -105,6 +107,14 @@ def test_training_resuming_and_evaluating_work_end_to_end_on_a_folder_of_faces(f
   assert third.returncode == 0, third.stderr
   assert json.loads((work / 'results.json').read_text()) == results
   assert '| L1 (share of the range) | lower |' in third.stdout
+  other = _run(*_on(faces, tmp_path, '--mode=evaluate', '--config.feather=0'))
+  _refused(other, 2, 'another config', 'feather: 2 -> 0', 'Only what is measured may change')
+  (faces / 'images' / '00.jpg').unlink()
+  (faces / 'masks' / '00.png').unlink()
+  (faces / 'split.txt').write_text((faces / 'split.txt').read_text().replace('00.jpg train\n', ''))
+  fewer = _run(*_on(faces, tmp_path, '--config.num_train_steps=6'))
+  assert fewer.returncode == 2, fewer.stderr
+  assert 'was trained on other data (train: 7 pictures' in fewer.stderr
   changed = _run(*_on(faces, tmp_path, '--config.seed=1', '--config.l1_weight=3'))
   _refused(changed, 2, 'another config', 'seed: 0 -> 1', 'l1_weight: 10.0 -> 3.0', '--workdir')
 
@@ -214,6 +224,66 @@ def test_missing_weights_stop_training_before_the_first_step(tmp_path):
   )
   _refused(done, 1, 'vgg19', str(tmp_path), 'anon-jax weights convert', 'perceptual_network')
   assert not (tmp_path / 'run').exists()
+
+
+def test_masks_without_any_face_are_refused(faces, tmp_path):
+  for path in (faces / 'masks').iterdir():
+    Image.new('L', (40, 40)).save(path)
+  done = _run(*_on(faces, tmp_path))
+  assert done.returncode == 1, done.stderr
+  last = done.stderr.strip().splitlines()[-1]
+  assert 'none of the 2 maps looked at' in last
+  assert str(faces) in last
+
+
+@pytest.mark.parametrize(
+  ('content', 'phrases'),
+  [
+    ('def get_config(:', ('SyntaxError',)),
+    ('x = 1', ('no function get_config()',)),
+    ('import nothing_of_that_name', ('ModuleNotFoundError', 'nothing_of_that_name')),
+  ],
+)
+def test_a_broken_config_file_is_one_line(tmp_path, content, phrases):
+  path = tmp_path / 'mine.py'
+  path.write_text(content)
+  _refused(_run(f'--workdir={tmp_path / "run"}', config=str(path)), 2, 'mine.py', *phrases)
+
+
+def test_a_config_may_be_given_after_a_space_and_a_workdir_may_not_be_empty(tmp_path):
+  done = _python('-m', 'anon_jax.main', '--config', 'configs/quickstart.py', '--workdir=')
+  _refused(done, 2, "--workdir='' names no folder")
+  gone = _python('-m', 'anon_jax.main', '--config', 'none.py', f'--workdir={tmp_path}')
+  _refused(gone, 2, '--config=none.py is not a file')
+
+
+def test_a_workdir_that_is_a_file_is_refused(tmp_path):
+  path = tmp_path / 'file'
+  path.touch()
+  _refused(_run(*TINY, f'--workdir={path}'), 2, str(path), 'is a file')
+
+
+def test_ctrl_c_reaches_a_run_with_reading_processes_without_breaking_them(faces, tmp_path):
+  arguments = _on(faces, tmp_path, '--config.workers=2', '--config.num_train_steps=100000')
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'anon_jax.main', '--config=configs/quickstart.py', *arguments],
+    cwd=ROOT,
+    env=os.environ | {'XLA_FLAGS': '--xla_backend_optimization_level=0'},
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+  metrics = tmp_path / 'run' / 'metrics.jsonl'
+  for _ in range(600):
+    if metrics.exists() and metrics.read_text().count('g_loss') > 3:
+      break
+    time.sleep(0.2)
+  os.killpg(process.pid, signal.SIGINT)
+  _, errors = process.communicate(timeout=120)
+  assert process.returncode == 130, errors
+  assert 'SIGINT: saved step' in errors
+  assert 'Traceback' not in errors
 
 
 def test_evaluating_a_workdir_without_checkpoints_is_refused(tmp_path):

@@ -93,7 +93,9 @@ def test_nothing_prepared_and_nothing_given_says_what_to_give(out):
 
 def test_another_size_than_the_prepared_one_is_not_passed_off(raw, out):
   prepare('face_folder', str(raw), str(out), max_side=6)
-  with pytest.raises(DatasetError, match=r'holds only My_.*-6 prepared for pictures of up to 8 px; give'):
+  with pytest.raises(
+    DatasetError, match=r'holds only My_.*-6 prepared for pictures of up to 8 px; give'
+  ):
     prepare('face_folder', '', str(out), max_side=8)
 
 
@@ -184,7 +186,7 @@ def test_no_network_is_tried(raw, out, monkeypatch):
 def test_an_unknown_split_is_refused_with_the_choices(raw, out):
   (raw / 'split.txt').write_text('0 train\n1 test\n2 test\n3 train\n')
   folder = prepare('face_folder', str(raw), str(out))
-  with pytest.raises(DatasetError, match=r"no split 'validation'; choose one of test, train\."):
+  with pytest.raises(DatasetError, match=r"no split 'validation', only test, train; a face_"):
     open_split(folder, 'validation')
 
 

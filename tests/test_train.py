@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -244,6 +245,22 @@ def test_a_profile_that_the_run_cuts_short_is_closed_and_one_that_cannot_be_is_a
   assert list((tmp_path / 'short' / 'profile').rglob('*.xplane.pb'))
   _run(tmp_path / 'shorter', steps=3, profile_steps=5, checkpoint_every=20)
   assert 'no profile: the run ends before step 10' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('damage', ['emptied', 'removed'])
+def test_a_damaged_checkpoint_is_named_with_the_one_before_it(unbroken, tmp_path, damage):
+  folder = tmp_path / 'checkpoints'
+  shutil.copytree(unbroken[0] / 'checkpoints', folder)
+  if damage == 'emptied':
+    for path in (folder / '7' / 'state').rglob('d/*'):
+      path.write_bytes(b'')
+  else:
+    (folder / '7' / 'state' / '_METADATA').unlink()
+  saved = Checkpoints(folder, 20)
+  message = r'checkpoints/7 is damaged .* remove this folder to go on from step 6'
+  with pytest.raises(CheckpointError, match=message):
+    saved.restore(STEPS, train.new_state(STAGE, 0, parallel.make_mesh()))
+  saved.close()
 
 
 def test_a_checkpoint_of_another_type_is_refused_and_not_cast(unbroken):

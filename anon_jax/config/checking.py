@@ -99,6 +99,17 @@ def _check_together(values: Mapping[str, Any], devices: int) -> None:
         f'{parts}, for example {lower}, or fewer devices by config.mesh_data.'
       )
   raw = values['manual_dir']
+  if values['dataset'] == 'procedural_faces':
+    if raw:
+      raise ConfigError(
+        f'config.manual_dir={raw!r} is not used by dataset=procedural_faces; set config.dataset to '
+        'the kind of data that are there, for example face_folder.'
+      )
+    if values['image_size'] > 1024:
+      raise ConfigError(
+        f'config.image_size={values["image_size"]} is more than procedural_faces can draw; '
+        'use at most 1024, or another dataset.'
+      )
   if (
     values['dataset'] != 'procedural_faces' and raw and not pathlib.Path(raw).expanduser().is_dir()
   ):
@@ -109,12 +120,16 @@ def _check_together(values: Mapping[str, Any], devices: int) -> None:
   STAGES[values['stage']].check_together(values)
 
 
-def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+def differences(
+  saved: Mapping[str, Any], given: Mapping[str, Any], *, measuring: bool = False
+) -> list[str]:
   """Lists what was changed between a run and its resumption and may not be.
 
   Args:
     saved: the config that the run was started with.
     given: the config that it is to go on with, checked.
+    measuring: `given` is for evaluation; fields that only say what is measured, where, and what
+      only training needs, may differ too.
 
   Returns:
     One phrase a field, 'name: saved -> given'.
@@ -123,6 +138,7 @@ def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
   changed = []
   for name in sorted(set(saved) | set(given)):
     old, new = saved.get(name, '(absent)'), given.get(name, '(absent)')
-    if old != new and not (name in fields and fields[name].resumable):
+    free = name in fields and (fields[name].resumable or (measuring and fields[name].measured))
+    if old != new and not free:
       changed.append(f'{name}: {old!r} -> {new!r}')
   return changed

@@ -6,31 +6,46 @@ DATASETS = ('procedural_faces', 'face_folder', 'celeba', 'celeba_mask_hq', 'fass
 
 FIELDS: dict[str, Field] = {
   'dataset': Field(
-    'procedural_faces', 'Data set; `docs/data.md` has their layouts.', **one_of(*DATASETS)
+    'procedural_faces',
+    'Data set; `docs/data.md` has their layouts.',
+    **one_of(*DATASETS),
+    measured=True,
   ),
-  'manual_dir': Field('', 'Folder of the raw files; empty reuses the only prepared data set.'),
+  'manual_dir': Field(
+    '', 'Folder of the raw files; empty reuses the only prepared data set.', measured=True
+  ),
   'data_dir': Field(
     '~/.cache/anon_jax/datasets',
     'Folder of the prepared files; the first run writes them, later runs reuse them.',
+    measured=True,
   ),
   'eval_split': Field(
-    'validation', 'Held-out split that evaluation reads.', **one_of('validation', 'test')
+    'validation',
+    'Held-out split that evaluation reads.',
+    **one_of('validation', 'test'),
+    measured=True,
   ),
   'crop': Field(
     1.0,
     'Side of the central square that is used, as a share of the stored picture.',
     **between(0.1, 1.0),
+    measured=True,
   ),
   'crop_jitter': Field(
     0.05, 'Largest random change of the square, as a share of its side.', **between(0.0, 0.5)
   ),
   'flip': Field(True, 'Mirror half of the training pictures.'),
   'procedural_faces': Field(
-    2000, 'Pictures of `procedural_faces`, a tenth more for evaluation.', **at_least(1)
+    2000,
+    'Pictures of `procedural_faces`, a tenth more for evaluation.',
+    **at_least(1),
+    measured=True,
   ),
   'image_size': Field(128, "Side of the networks' output in pixels.", **multiple_of(16)),
-  'batch_size': Field(32, 'Examples a step over all devices and hosts.', **at_least(1)),
-  'eval_batch_size': Field(32, 'Examples a batch in evaluation.', **at_least(1)),
+  'batch_size': Field(
+    32, 'Examples a step over all devices and hosts.', **at_least(1), measured=True
+  ),
+  'eval_batch_size': Field(32, 'Examples a batch in evaluation.', **at_least(1), measured=True),
   'seed': Field(0, 'Seed of parameters, data order and augmentation.', **between(0, 2**31 - 1)),
   'num_train_steps': Field(100_000, 'Length of the run.', **at_least(1), resumable=True),
   'log_every_steps': Field(
@@ -60,13 +75,17 @@ FIELDS: dict[str, Field] = {
     resumable=True,
   ),
   'workers': Field(
-    0, 'Reading processes; 0 reads in threads of the training process.', **between(0, 256)
+    0,
+    'Reading processes; 0 reads in threads of the training process.',
+    **between(0, 256),
+    measured=True,
   ),
-  'mesh_data': Field(0, 'Devices that share a batch; 0 takes all.', **at_least(0)),
+  'mesh_data': Field(0, 'Devices that share a batch; 0 takes all.', **at_least(0), measured=True),
   'dtype': Field(
     'auto',
     'Computation type; auto is bfloat16 on accelerators, float32 on a CPU.',
     **one_of('auto', 'float32', 'bfloat16'),
+    measured=True,
   ),
   'ema_decay': Field(
     0.999, 'Decay of the running average of parameters, warmed up.', **between(0.0, 0.99999)

@@ -1,5 +1,6 @@
 """What a config field is, and the kinds of values that fields accept."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ class Field(NamedTuple):
     valid: tells whether a value can be used.
     wanted: what `valid` accepts, in words.
     resumable: whether it may change when a run is resumed.
+    measured: whether it may change when a run is evaluated.
   """
 
   default: Any
@@ -24,11 +26,15 @@ class Field(NamedTuple):
   valid: Callable[[Any], bool] = lambda value: True
   wanted: str = 'any value'
   resumable: bool = False
+  measured: bool = False
 
 
 def at_least(least: float) -> dict[str, Any]:
   """Numbers from `least` on."""
-  return {'valid': lambda value: value >= least, 'wanted': f'a number >= {least}'}
+  return {
+    'valid': lambda value: least <= value < math.inf,
+    'wanted': f'a number >= {least}',
+  }
 
 
 def between(low: float, high: float) -> dict[str, Any]:

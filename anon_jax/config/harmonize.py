@@ -30,11 +30,13 @@ FIELDS: dict[str, Field] = {
     'Frozen network of the perceptual term: vgg19 (the paper), squeezenet, best_available '
     '(vgg19 where its weights are found, else squeezenet), or none.',
     **one_of('vgg19', 'squeezenet', 'best_available', 'none'),
+    measured=True,
   ),
   'weights_dir': Field(
     '',
     'Folder of published weights; empty looks into $ANON_JAX_WEIGHTS, $ANON_JAX_DATA/weights '
     'and the folder `weights` beside `manual_dir`.',
+    measured=True,
   ),
   'discriminator_width': Field(64, 'Channels of D_H in its first layer.', **at_least(1)),
   'discriminator_layers': Field(3, 'Strided layers of D_H.', **between(1, 5)),

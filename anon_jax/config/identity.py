@@ -23,6 +23,7 @@ BATCHES: dict[str, Field] = {
     '',
     'Folder of published weights; empty looks into $ANON_JAX_WEIGHTS, $ANON_JAX_DATA/weights '
     'and the folder `weights` beside `manual_dir`.',
+    measured=True,
   ),
 }
 

@@ -16,6 +16,7 @@ FIELDS: dict[str, Field] = {
     '',
     f'Data sets to train on together: `{SYNTAX}`. Replaces `dataset`, `manual_dir` and `crop`; '
     'empty uses those.',
+    measured=True,
   ),
   'segmenter_lr': Field(1e-3, "Adam's rate for S.", **between(0.0, 1.0)),
   'decay_steps': Field(

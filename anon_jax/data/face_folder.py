@@ -64,11 +64,10 @@ class FaceFolder(FaceBuilder):
   @classmethod
   def raw_parts(cls, folder: pathlib.Path) -> Iterator[bytes]:
     for part in ('images', 'masks'):
-      for path in sorted(cls.require(folder / part).iterdir()):
+      for path in pictures.list_files(cls.require(folder / part)):
         yield f'{part}/{path.name} {path.stat().st_size}'.encode()
     for name in ('masks_missing.txt', 'split.txt', 'identities.txt'):
-      path = folder / name
-      yield path.read_bytes() if path.exists() else b''
+      yield '\n'.join(pictures.read_lines(folder / name)).encode()
 
   @classmethod
   def read_item(cls, item: Item) -> tuple[Image.Image, bytes | None, np.ndarray | None]:
@@ -80,7 +79,13 @@ class FaceFolder(FaceBuilder):
 
 
 def _masks(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-  return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == '.png'}
+  masks: dict[str, pathlib.Path] = {}
+  for path in pictures.list_files(folder):
+    if path.suffix.lower() == '.png':
+      if path.stem in masks:
+        raise DatasetError(f'{masks[path.stem]} and {path} share one stem; remove one of them.')
+      masks[path.stem] = path
+  return masks
 
 
 def _stem(name: str, known: Iterable[str]) -> str | None:
@@ -95,13 +100,11 @@ def _stem(name: str, known: Iterable[str]) -> str | None:
 def _missing(path: pathlib.Path, found: dict[str, pathlib.Path]) -> set[str]:
   """Returns the stems that masks_missing.txt lists."""
   missing = set()
-  for line in path.read_text().splitlines() if path.exists() else ():
-    if not line.strip():
-      continue
+  for line in pictures.read_lines(path):
     # A name may hold spaces; a reason follows the first space of a name without.
-    stem = _stem(line.strip(), found) or _stem(line.split(maxsplit=1)[0], found)
+    stem = _stem(line, found) or _stem(line.split(maxsplit=1)[0], found)
     if stem is None:
-      raise DatasetError(f'{path} lists {line.strip()!r}, which names no picture; remove the line.')
+      raise DatasetError(f'{path} lists {line!r}, which names no picture; remove the line.')
     missing.add(stem)
   return missing
 
@@ -109,16 +112,16 @@ def _missing(path: pathlib.Path, found: dict[str, pathlib.Path]) -> set[str]:
 def _assignments(path: pathlib.Path, found: dict[str, pathlib.Path]) -> dict[str, str]:
   """Returns {stem: value} of a list with lines `NAME VALUE`; empty without the list."""
   values: dict[str, str] = {}
-  for line in path.read_text().splitlines() if path.exists() else ():
-    if not line.strip():
-      continue
+  for line in pictures.read_lines(path):
     name, value = [*line.rsplit(maxsplit=1), ''][:2]
     stem = _stem(name.strip(), found)
     if stem is None:
-      raise DatasetError(
-        f'{path} has the line {line.strip()!r}; expected `NAME VALUE` of a picture.'
-      )
+      raise DatasetError(f'{path} has the line {line!r}; expected `NAME VALUE` of a picture.')
+    if stem in values:
+      raise DatasetError(f'{path} names {found[stem].name} twice; keep one of the lines.')
     values[stem] = value
+  if path.exists() and not values:
+    raise DatasetError(f'{path} is empty; remove it, or list every picture.')
   return values
 
 
@@ -141,6 +144,8 @@ def _share(name: str) -> float:
 
 
 def _identity(value: str, picture: pathlib.Path, path: pathlib.Path) -> int:
-  if not value.removeprefix('-').isdecimal():
-    raise DatasetError(f'{path} gives {picture.name} the identity {value!r}; expected a number.')
+  if not value.removeprefix('-').isdecimal() or not -(2**31) <= int(value) < 2**31:
+    raise DatasetError(
+      f'{path} gives {picture.name} the identity {value!r}; expected a whole number of 32 bits.'
+    )
   return int(value)

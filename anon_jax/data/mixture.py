@@ -48,6 +48,9 @@ class Framed:
       'origin': self._origin,
     }
 
+  def __repr__(self) -> str:
+    return f'{self._source!r} at {self._crop:g}'
+
 
 class Mixture:
   """Parts one after the other: a position says which part, and which of its examples.

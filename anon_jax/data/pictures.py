@@ -29,6 +29,46 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _JPEG_QUALITY = 95
 
 
+def read_lines(path: pathlib.Path) -> list[str]:
+  """Returns the lines of a text list that are not blank; none where there is no such file.
+
+  Raises:
+    DatasetError: it is no text file.
+  """
+  if not path.exists():
+    return []
+  try:
+    text = path.read_text(encoding='utf-8-sig')  # some editors write a mark in front
+  except (OSError, UnicodeDecodeError) as error:
+    raise DatasetError(
+      f'{path} cannot be read as UTF-8 text ({error}); mend or remove it.'
+    ) from None
+  return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def list_files(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the files directly inside `folder`, ordered by name, without hidden ones and litter.
+
+  Raises:
+    DatasetError: it is no folder, or holds a folder, a broken link or another thing to trip over.
+  """
+  if not folder.is_dir():
+    raise DatasetError(f'{folder} is not a folder.')
+  files = []
+  for path in sorted(folder.iterdir()):
+    if path.name.startswith('.') or path.name.lower() in LITTER:
+      continue
+    try:
+      path.name.encode()
+      plain = path.is_file()
+    except (OSError, UnicodeEncodeError):
+      plain = False
+    if not plain:
+      raise DatasetError(f'{str(path)!a} is not a plain file with a UTF-8 name; remove it.')
+    files.append(path)
+  return files
+
+
 def list_pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
   """Returns {stem: path} of the pictures directly inside `folder`, ordered by file name.
 
@@ -37,10 +77,8 @@ def list_pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
       picture at all.
   """
   found: dict[str, pathlib.Path] = {}
-  for path in sorted(folder.iterdir()):
-    if path.name.startswith('.') or path.name.lower() in LITTER:
-      continue
-    if path.suffix.lower() not in EXTENSIONS or not path.is_file():
+  for path in list_files(folder):
+    if path.suffix.lower() not in EXTENSIONS:
       raise DatasetError(f'{path} is not a picture; {folder} may hold {_extensions()} files only.')
     if path.stem in found:
       raise DatasetError(f'{found[path.stem]} and {path} share one stem; rename one of them.')
@@ -71,6 +109,11 @@ def _load(path: pathlib.Path, data: bytes) -> Image.Image:
   return image
 
 
+def _has_16_bits(data: bytes) -> bool:
+  """Tells a 16-bit PNG by its header: Pillow cuts its colours to 8 bits without a word."""
+  return data.startswith(b'\x89PNG') and data[12:16] == b'IHDR' and data[24] == 16
+
+
 def read_picture(path: pathlib.Path) -> tuple[Image.Image, bytes | None]:
   """Decodes a picture completely.
 
@@ -86,8 +129,9 @@ def read_picture(path: pathlib.Path) -> tuple[Image.Image, bytes | None]:
   """
   data = path.read_bytes()
   image = _load(path, data)
-  if image.mode not in _PICTURE_MODES:
-    raise DatasetError(f'{path} has pixels of kind {image.mode}; expected 8 bits a channel.')
+  if image.mode not in _PICTURE_MODES or _has_16_bits(data):
+    bits = ', 16 bits a channel' if _has_16_bits(data) else ''
+    raise DatasetError(f'{path} has pixels of kind {image.mode}{bits}; expected 8 bits a channel.')
   turned = image.getexif().get(_ORIENTATION, 1) != 1
   if image.mode == 'RGB' and not turned:
     return image, data

@@ -5,6 +5,7 @@ augmentation depend on the seed alone, on any number of hosts.
 """
 
 import dataclasses
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -129,6 +130,9 @@ class _Subset:
   def __getitem__(self, index: int) -> Mapping[str, Any]:
     return self._source[int(self._positions[index])]
 
+  def __repr__(self) -> str:
+    return f'{len(self)} of {self._source!r}'
+
   def identity_labels(self) -> np.ndarray:
     return self._source.identity_labels()[self._positions]
 
@@ -198,6 +202,11 @@ def train_dataset(
   )
 
 
+def _ignore_interrupt(*_: int) -> None:
+  """Leaves Ctrl-C, which reaches every process of a terminal, to the process that trains."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def batches_of(
   positions: grain.MapDataset,
   source: Source,
@@ -238,7 +247,9 @@ def batches_of(
     if not flags.FLAGS.is_parsed():  # Grain reads absl flags, which notebooks never parse
       flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(num_workers=workers)
-    return dataset.to_iter_dataset(grain.ReadOptions(num_threads=1)).mp_prefetch(options)
+    return dataset.to_iter_dataset(grain.ReadOptions(num_threads=1)).mp_prefetch(
+      options, worker_init_fn=_ignore_interrupt
+    )
   return dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=8))
 
 

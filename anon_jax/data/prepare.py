@@ -134,7 +134,11 @@ def _only_prepared(folder: pathlib.Path, version: str, max_side: int, layout: st
 def _locked(path: pathlib.Path) -> Iterator[None]:
   """Holds an exclusive lock, which the system drops when the process ends in whatever way."""
   with path.open('w') as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      print(f'Waiting for another process that prepares the same data ({path}).')
+      fcntl.flock(file, fcntl.LOCK_EX)
     yield
 
 
@@ -201,8 +205,9 @@ class SplitSource:
       builder = tfds.builder_from_directory(self._folder)
       if self._split not in builder.info.splits:
         raise DatasetError(
-          f'{self._folder} has no split {self._split!r}; choose one of '
-          f'{", ".join(sorted(builder.info.splits))}.'
+          f'{self._folder} has no split {self._split!r}, only '
+          f'{", ".join(sorted(builder.info.splits))}; a face_folder gets it by lines '
+          f'`NAME {self._split}` in split.txt.'
         )
       _check_shards(builder.info.splits[self._split])
       skip = tfds.decode.SkipDecoding()
@@ -238,7 +243,7 @@ class SplitSource:
     return [self._source[i]['name'].decode() for i in range(len(self))]
 
   def __repr__(self) -> str:
-    # Without the folder's place: Grain compares it when a run resumes, perhaps elsewhere.
+    # Without the folder's place: a run compares it when it resumes, perhaps elsewhere.
     return f'SplitSource({"/".join(self._folder.parts[-3:])!r}, {self._split!r})'
 
   def __getstate__(self) -> tuple[pathlib.Path, str]:

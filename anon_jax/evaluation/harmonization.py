@@ -1,6 +1,6 @@
 """How well H gives the foreground its colours back, beside the recoloured input itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,25 +13,20 @@ from anon_jax.evaluation.intervals import bootstrap_mean
 from anon_jax.state import TrainState
 from anon_jax.steps.stage import Stage
 
+Measure = Callable[[TrainState, dict[str, jax.Array]], dict[str, jax.Array]]
 
-def evaluate_harmonization(
-  stage: Stage, state: TrainState, batches: Sequence[dict[str, np.ndarray]], mesh: Mesh
-) -> dict[str, Any]:
-  """Measures H on held-out pictures.
+
+def make_measure(stage: Stage) -> Measure:
+  """Compiles what is measured on a batch; to be made once and used at every evaluation.
 
   Args:
     stage: a harmonize stage.
-    state: its state; the averaged parameters are used.
-    batches: padded batches with `_mask`, from `eval_dataset`.
-    mesh: the devices.
 
   Returns:
-    `count`, and for each of l1, psnr and ssim inside the foreground a row with `method` and
-    `baseline` (the recoloured input returned as it is): mean and 95 % bootstrap interval over
-    pictures. Pictures without any foreground are counted in `without_foreground` and left out.
+    (state, batch) -> one row a picture: `method/l1`, `baseline/l1` and so on, `covered` pixels and
+    the batch's `_mask`. The averaged parameters are used.
   """
 
-  @jax.jit
   def measure(state: TrainState, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
     shown = stage.predict(state, batch)
     target, mask = shown['target'], shown['mask']
@@ -41,6 +36,25 @@ def evaluate_harmonization(
       rows[f'baseline/{name}'] = metric(target, shown['recoloured'], mask)
     return rows
 
+  return jax.jit(measure)
+
+
+def evaluate_harmonization(
+  measure: Measure, state: TrainState, batches: Sequence[dict[str, np.ndarray]], mesh: Mesh
+) -> dict[str, Any]:
+  """Measures H on held-out pictures.
+
+  Args:
+    measure: from `make_measure`.
+    state: the state to measure.
+    batches: padded batches with `_mask`, from `eval_dataset`.
+    mesh: the devices.
+
+  Returns:
+    `count`, and for each of l1, psnr and ssim inside the foreground a row with `method` and
+    `baseline` (the recoloured input returned as it is): mean and 95 % bootstrap interval over
+    pictures. Pictures without any foreground are counted in `without_foreground` and left out.
+  """
   parts = [
     parallel.fetch(measure(state, parallel.put_batch(batches[i], mesh)))
     for i in range(len(batches))

@@ -26,7 +26,9 @@ def write_report(
     The path of results.md.
   """
   whole = {'step': step, **facts, 'foreground': dict(result)}
-  write_whole(workdir / 'results.json', (json.dumps(whole, indent=2) + '\n').encode())
+  write_whole(
+    workdir / 'results.json', (json.dumps(whole, indent=2, allow_nan=False) + '\n').encode()
+  )
   lines = [
     '# HarmonizationNet on the proxy task',
     '',

@@ -40,6 +40,7 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
     dataset=dataset,
     samples=sources.sample_batch(config, opened.held_out),
     evaluate=make_evaluate(config, modules, opened, numbers, workdir),
+    data=sources.describe({'train': opened.train}),
   )
 
 

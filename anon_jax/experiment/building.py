@@ -14,9 +14,10 @@ from anon_jax.nets import perceptual
 
 
 def resolve(config: Any) -> Any:
-  """Returns the config with folders made absolute and `best_available` replaced by a network.
+  """Returns the config with absolute folders, and what depends on the machine written out.
 
-  So a run can be resumed from another working folder, and is not when another network is found.
+  `best_available` becomes the network that is found and `auto` the computation type. So a run can
+  be resumed from another working folder, and not by accident with another network or type.
 
   Raises:
     WeightsError: none is available.
@@ -27,6 +28,9 @@ def resolve(config: Any) -> Any:
       config[name] = str(pathlib.Path(config[name]).expanduser().absolute())
   if config.get('mixture'):
     config.mixture = with_absolute_folders(config.mixture)
+  config.dtype = sources.compute_dtype(config.dtype).name
+  if config.get('perceptual_weight') == 0:
+    config.perceptual_network = 'none'
   if config.get('perceptual_network') == 'best_available':
     folders = sources.weights_folders(config)
     config.perceptual_network = perceptual.resolve_network('best_available', folders)

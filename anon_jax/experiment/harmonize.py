@@ -24,11 +24,14 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
   """Opens the data and builds the stage of a harmonize config."""
   stage = make_stage(config)
   train, held_out = sources.open_sources(config)
+  samples = sources.sample_batch(config, held_out)
+  sources.require_foreground(samples, config.manual_dir or config.dataset)
   return Experiment(
     stage=stage,
     dataset=sources.train_batches(config, train),
-    samples=sources.sample_batch(config, held_out),
+    samples=samples,
     evaluate=make_evaluate(config, stage, held_out, workdir, mesh),
+    data=sources.describe({'train': train}),
   )
 
 
@@ -69,6 +72,7 @@ def make_evaluate(
 ) -> training.Evaluate:
   """Returns a function that measures a state, writes the report and returns scalars."""
   batches = sources.held_out_batches(config, source)
+  measure = harmonization_evaluation.make_measure(stage)
   facts = {
     'dataset': config.dataset,
     'split': config.eval_split,
@@ -77,7 +81,7 @@ def make_evaluate(
   }
 
   def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
-    result = harmonization_evaluation.evaluate_harmonization(stage, state, batches, mesh)
+    result = harmonization_evaluation.evaluate_harmonization(measure, state, batches, mesh)
     if jax.process_index() == 0:
       report.write_report(workdir, step, result, facts)
     return harmonization_evaluation.scalars(result)

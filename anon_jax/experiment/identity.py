@@ -32,6 +32,7 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
     dataset=dataset,
     samples=sources.sample_batch(config, held_out),
     evaluate=make_evaluate(config, stage, held_out, workdir, mesh),
+    data=sources.describe({'train': train}),
   )
 
 

@@ -17,9 +17,11 @@ class Experiment(NamedTuple):
     dataset: this process's training batches.
     samples: the batch that sample grids show.
     evaluate: measures a state and writes the workdir's report.
+    data: what tells the prepared splits from others, by split; a run goes on with the same only.
   """
 
   stage: Stage
   dataset: grain.IterDataset
   samples: dict[str, np.ndarray]
   evaluate: training.Evaluate
+  data: dict[str, str]

@@ -65,7 +65,8 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
   shown = mixture.Spread([part.source for part in held_out], config.sample_examples)
   samples = pipeline.eval_dataset(shown, make_view(config), batch_size=len(shown))[0]
   evaluate = make_evaluate(config, stage, held_out, workdir, mesh)
-  return Experiment(stage, dataset, samples, evaluate)
+  named = {f'train {number}': part for number, part in enumerate(train)}
+  return Experiment(stage, dataset, samples, evaluate, sources.describe(named))
 
 
 def make_stage(config: Any, parts: Sequence[Part]) -> Stage:

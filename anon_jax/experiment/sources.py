@@ -2,13 +2,14 @@
 
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from anon_jax.data import pipeline, prepare
+from anon_jax.data import pipeline, prepare, semantic
 from anon_jax.data.errors import DatasetError
 from anon_jax.data.procedural import ProceduralFaces
 
@@ -73,6 +74,28 @@ def labelled_split(config: Any, folder: pathlib.Path, split: str) -> pipeline.So
       'a semantic map; add masks/NAME.png of the classes in docs/data.md.'
     )
   return source
+
+
+def describe(sources: Mapping[str, Any]) -> dict[str, str]:
+  """Says what each source holds, so that a run can be kept from going on with other data."""
+  return {name: f'{len(source)} pictures: {source!r}' for name, source in sources.items()}
+
+
+def require_foreground(batch: Mapping[str, np.ndarray], where: str) -> None:
+  """Refuses data in whose pictures there is nothing to replace.
+
+  Args:
+    batch: held-out examples.
+    where: the data's name, for the message.
+
+  Raises:
+    DatasetError: no map of the batch shows a class of the foreground.
+  """
+  if not np.isin(batch['map'], semantic.FOREGROUND).any():
+    raise DatasetError(
+      f'none of the {len(batch["map"])} maps looked at in {where} shows a face (classes '
+      f'{semantic.FOREGROUND}); check that masks hold the class numbers of docs/data.md.'
+    )
 
 
 def make_view(config: Any) -> pipeline.View:

@@ -135,6 +135,8 @@ class _Loop:
       self._profile(step - first, last=step == plan.total_steps)
       if due(step, plan.log_every, plan):
         self._log(step, metrics, clock)
+      if self._any_due(step):
+        jax.block_until_ready(metrics)  # so that the pause does not hold the steps themselves
       with clock.pause():
         self._due_work(state, step, metrics, data, samples)
     if self._interrupt.signal:
@@ -162,11 +164,20 @@ class _Loop:
   def _require_finite(self, step: int, values: Mapping[str, Any]) -> None:
     bad = [name for name, value in values.items() if not math.isfinite(value)]
     if bad:
+      latest = self._saved.latest()
+      before = f'the last checkpoint, step {latest}, is from before it'
+      before = 'no checkpoint was written' if latest is None else before
       raise Diverged(
-        f'not finite at step {step}: {", ".join(bad)}; the last checkpoint, step '
-        f'{self._saved.latest()}, is from before it. Running again repeats the same steps: start '
-        'in another --workdir with lower learning rates or another seed.'
+        f'not finite at step {step}: {", ".join(bad)}; {before}. Running again repeats the same '
+        'steps: start in another --workdir with lower learning rates or another seed.'
       )
+
+  def _any_due(self, step: int) -> bool:
+    plan = self._run.plan
+    return any(
+      due(step, every, plan)
+      for every in (plan.sample_every, plan.eval_every, plan.checkpoint_every)
+    )
 
   def _due_work(
     self,
