@@ -218,42 +218,31 @@ def test_each_data_set_is_measured_on_its_own_split_and_fasseg_by_yaw(tmp_path):
     segment.open_parts(checked, segment.parts_of(checked))
 
 
-def _run(workdir, steps):
-  config = configs.defaults('segment')
-  config.mixture = 'procedural_faces::2:1,procedural_faces::1:1.25'
-  values = {
-    'preset': 'tiny',
-    'procedural_faces': 12,
-    'image_size': 16,
-    'batch_size': 8,
-    'eval_batch_size': 8,
-    'eval_examples': 8,
-    'num_train_steps': steps,
-    'log_every_steps': 1,
-    'checkpoint_every_steps': 1,
-    'sample_examples': 4,
-  }
-  config.update(values)
-  checked = configs.check(experiment.resolve(config), 8)
-  mesh = parallel.make_mesh()
-  built = experiment.build(checked, workdir, mesh)
-  run = train.Run(workdir, experiment.make_plan(checked), 8, checked.seed, 3)
-  return train.train(run, built.stage, built.dataset, built.samples, built.evaluate, mesh)
-
-
 def _arrays(state):
   return jax.device_get(state.replace(key=jax.random.key_data(state.key)))
 
 
 def test_a_run_that_was_stopped_and_resumed_ends_bit_for_bit_as_the_unbroken_one(tmp_path):
-  unbroken = _run(tmp_path / 'unbroken', 3)
-  _run(tmp_path / 'broken', 1)
-  resumed = _run(tmp_path / 'broken', 3)
+  config = configs.defaults('segment')
+  config.mixture = 'procedural_faces::2:1,procedural_faces::1:1.25'
+  config.update({'preset': 'tiny', 'procedural_faces': 12, 'image_size': 16, 'batch_size': 8})
+  config.update({'eval_batch_size': 8, 'eval_examples': 8, 'sample_examples': 4})
+  checked = configs.check(experiment.resolve(config), 8)
+  mesh = parallel.make_mesh()
+  built = experiment.build(checked, tmp_path, mesh)  # once: what is compiled for it is kept
+
+  def run(name, steps):
+    where = train.Run(tmp_path / name, train.Plan(steps, 1, 1), 8, checked.seed, 3)
+    return train.train(where, built.stage, built.dataset, built.samples, built.evaluate, mesh)
+
+  unbroken = run('unbroken', 3)
+  run('broken', 1)
+  resumed = run('broken', 3)
   jax.tree.map(np.testing.assert_array_equal, _arrays(unbroken.state), _arrays(resumed.state))
-  text = (tmp_path / 'broken' / 'results.md').read_text()
-  assert text == (tmp_path / 'unbroken' / 'results.md').read_text()
+  text = (tmp_path / 'results.md').read_text()
   assert '## procedural_faces 1' in text
   assert '## procedural_faces 2' in text
+  assert len(list((tmp_path / 'broken' / 'samples').iterdir())) == 2
 
 
 def test_20_steps_on_8_devices_and_on_1_give_the_same_parameters_within_1e_5():
