@@ -19,6 +19,7 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
     '',
     'Workdir of an `identity` run of the same preset, whose I is fine-tuned; empty starts I from '
     'scratch.',
+    measured=True,
   ),
   'identity_weight': Field(1.0, 'Weight of L_id in eq. 1.', **at_least(0.0)),
   'identity_lr': Field(1e-4, "Adam's rate for I.", **between(0.0, 1.0)),
@@ -53,6 +54,7 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
     'Frozen network of the perceptual term: vgg19, squeezenet, best_available (vgg19 where its '
     'weights are found, else squeezenet), or none.',
     **one_of('vgg19', 'squeezenet', 'best_available', 'none'),
+    measured=True,
   ),
   'r1_weight': Field(0.0, 'Weight of the R1 penalty on D_A; 0 leaves it out.', **at_least(0.0)),
   'real_label': Field(1.0, 'What D_A is to say of real faces.', **between(0.5, 1.0)),
@@ -74,14 +76,25 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
   ),
   'sample_controls': Field(5, 'Control identities of a sample sheet.', **between(1, 32)),
   'eval_outputs': Field(
-    2000, 'Outputs that a recogniser compares with real people in evaluation.', **at_least(2)
+    2000,
+    'Outputs that a recogniser compares with real people in evaluation.',
+    **at_least(2),
+    measured=True,
   ),
   'diversity_maps': Field(
-    10, 'Maps for which distinct nearest identities are counted; 0 leaves it out.', **at_least(0)
+    10,
+    'Maps for which distinct nearest identities are counted; 0 leaves it out.',
+    **at_least(0),
+    measured=True,
   ),
-  'diversity_controls': Field(50, 'Control identities of each of these maps.', **at_least(1)),
+  'diversity_controls': Field(
+    50, 'Control identities of each of these maps.', **at_least(1), measured=True
+  ),
   'gallery_images': Field(
-    8, 'Real pictures at most that stand for a training identity in evaluation.', **at_least(1)
+    8,
+    'Real pictures at most that stand for a training identity in evaluation.',
+    **at_least(1),
+    measured=True,
   ),
 }
 
