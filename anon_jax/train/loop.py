@@ -158,7 +158,8 @@ class _Loop:
   def _log(self, step: int, metrics: Mapping[str, jax.Array], clock: Clock) -> None:
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
     values |= clock.rates(self._run.batch_size)
-    self._telemetry.scalars(step, values, shown=('g_loss', 'd_loss', 'examples_per_s'))
+    losses = [name for name in values if name.endswith('loss')]
+    self._telemetry.scalars(step, values, shown=[*losses, 'examples_per_s'])
     self._require_finite(step, values)
 
   def _require_finite(self, step: int, values: Mapping[str, Any]) -> None:
