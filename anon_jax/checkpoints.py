@@ -92,6 +92,8 @@ class Checkpoints:
   def _require_fit(self, step: int, target: TrainState) -> None:
     """Compares names, shapes and types before reading: Orbax would cast other types silently."""
     path = self._folder / str(step) / 'state'
+    if not (path / '_METADATA').is_file():
+      raise FileNotFoundError(f'{path}/_METADATA is missing')
     saved = _kinds(ocp.StandardCheckpointHandler().metadata(path).tree)
     wanted = _kinds(target)
     wrong = [

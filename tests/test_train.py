@@ -1,5 +1,6 @@
 """The loop: order of work, resumption bit for bit, interruption, divergence."""
 
+import gc
 import json
 import os
 import shutil
@@ -247,6 +248,8 @@ def test_a_profile_that_the_run_cuts_short_is_closed_and_one_that_cannot_be_is_a
   assert 'no profile: the run ends before step 10' in capfd.readouterr().err
 
 
+# Orbax leaves coroutines behind when a read fails; they are dropped, and heard of, in here.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @pytest.mark.parametrize('damage', ['emptied', 'removed'])
 def test_a_damaged_checkpoint_is_named_with_the_one_before_it(unbroken, tmp_path, damage):
   folder = tmp_path / 'checkpoints'
@@ -261,6 +264,7 @@ def test_a_damaged_checkpoint_is_named_with_the_one_before_it(unbroken, tmp_path
   with pytest.raises(CheckpointError, match=message):
     saved.restore(STEPS, train.new_state(STAGE, 0, parallel.make_mesh()))
   saved.close()
+  gc.collect()
 
 
 def test_a_checkpoint_of_another_type_is_refused_and_not_cast(unbroken):
