@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from anon_jax.data import semantic
 from anon_jax.nets import blocks
+from anon_jax.nets.convolution import Conv
 from anon_jax.nets.spade import SpadeBlock
 
 # Channels by resolution, from 4 px on; they end at 128 px, `widths_for` has the rule for others.
@@ -89,7 +90,7 @@ class AnonymizationNet(nn.Module):
     ]
     # The sum of the RGBs starts within tanh's steep part; at full scale most pixels saturate.
     small = nn.initializers.variance_scaling(0.1, 'fan_in', 'truncated_normal')
-    self.rgbs = [nn.Conv(3, (1, 1), kernel_init=small, dtype=self.dtype) for _ in self.widths]
+    self.rgbs = [Conv(3, (1, 1), kernel_init=small, dtype=self.dtype) for _ in self.widths]
 
   def __call__(self, identities: jax.Array, maps: jax.Array) -> jax.Array:
     """Paints one face a map.

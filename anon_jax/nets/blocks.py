@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from anon_jax.nets.convolution import Conv
+
 _GROUP = 8  # channels that share a mean and a variance
 
 
@@ -64,9 +66,9 @@ class ResidualBlock(nn.Module):
     shortcut = x.astype(self.dtype)
     for index in (1, 2):
       x = nn.swish(group_norm(x.shape[-1], f'norm{index}')(x)).astype(self.dtype)  # [b h w .]
-      x = nn.Conv(self.width, (3, 3), dtype=self.dtype, name=f'conv{index}')(x)  # [b h w width]
+      x = Conv(self.width, (3, 3), dtype=self.dtype, name=f'conv{index}')(x)  # [b h w width]
     if shortcut.shape[-1] != self.width:
-      shortcut = nn.Conv(self.width, (1, 1), use_bias=False, dtype=self.dtype, name='shortcut')(
+      shortcut = Conv(self.width, (1, 1), use_bias=False, dtype=self.dtype, name='shortcut')(
         shortcut
       )
     return x + shortcut

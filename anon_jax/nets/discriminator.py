@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from anon_jax.nets import blocks
+from anon_jax.nets.convolution import Conv
 
 _BINOMIAL = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
@@ -100,7 +101,7 @@ class PatchDiscriminator(nn.Module):
       strided = index < self.layers
       if strided and self.smooth:
         x = smooth(x)
-      x = nn.Conv(
+      x = Conv(
         min(self.width * 2**index, self.width * 8),
         (4, 4),
         strides=2 if strided else 1,
@@ -114,7 +115,7 @@ class PatchDiscriminator(nn.Module):
       if index:
         x = blocks.instance_norm(f'norm{index}')(x)
       x = nn.leaky_relu(x, 0.2).astype(self.dtype)
-    logits = nn.Conv(1, (4, 4), padding=((2, 1), (2, 1)), dtype=self.dtype, name='logits')(x)
+    logits = Conv(1, (4, 4), padding=((2, 1), (2, 1)), dtype=self.dtype, name='logits')(x)
     found = [logits.astype(jnp.float32)]
     if identity is not None:
       head = ClassProjection(self.identities, 8 * self.width, self.dtype, name='projection')

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from anon_jax.nets import blocks, unet
+from anon_jax.nets.convolution import Conv
 
 # Channels by level, the finest first. 'base' needs 7 GFLOP for a face of 128 px, 'small' a
 # quarter of that, 'tiny' is for tests.
@@ -41,7 +42,7 @@ class HarmonizationNet(nn.Module):
       x = blocks.upsample(x)
       x = blocks.ResidualBlock(self.widths[0], self.dtype, name=f'enlarge{step}')(x)
     x = nn.swish(blocks.group_norm(x.shape[-1], 'norm')(x))
-    rgb = nn.Conv(3, (3, 3), dtype=self.dtype, name='rgb')(x.astype(self.dtype))
+    rgb = Conv(3, (3, 3), dtype=self.dtype, name='rgb')(x.astype(self.dtype))
     return jnp.tanh(rgb.astype(jnp.float32))
 
 

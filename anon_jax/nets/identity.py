@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from anon_jax.nets import blocks
+from anon_jax.nets.convolution import Conv
 from anon_jax.nets.embedding import normalise
 
 DIMENSIONS = 128
@@ -57,7 +58,7 @@ class IdentityNet(nn.Module):
         f'Crops have shape {crops.shape}; expected [b, h, w, 3] with h and w multiples of {factor}.'
       )
     x = crops.astype(self.dtype)
-    x = nn.Conv(self.widths[0], (3, 3), dtype=self.dtype, name='stem')(x)  # [b h w widths[0]]
+    x = Conv(self.widths[0], (3, 3), dtype=self.dtype, name='stem')(x)  # [b h w widths[0]]
     for stage, width in enumerate(self.widths):
       x = blocks.downsample(x)
       for number in range(_BLOCKS):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from anon_jax.nets import blocks
+from anon_jax.nets.convolution import Conv
 
 _POWER_ITERATIONS = 8
 
@@ -31,8 +32,8 @@ class Modulation(nn.Module):
   @nn.compact
   def __call__(self, classes: jax.Array) -> jax.Array:
     """Maps one-hot classes [b, h, w, k] to [b, h, w, 2 * width]: scales, then shifts."""
-    x = nn.Conv(self.hidden, (3, 3), dtype=self.dtype, name='shared')(classes.astype(self.dtype))
-    return nn.Conv(2 * self.width, (3, 3), dtype=self.dtype, name='scale_shift')(nn.relu(x))
+    x = Conv(self.hidden, (3, 3), dtype=self.dtype, name='shared')(classes.astype(self.dtype))
+    return Conv(2 * self.width, (3, 3), dtype=self.dtype, name='scale_shift')(nn.relu(x))
 
 
 def modulate(normed: jax.Array, modulation: jax.Array) -> jax.Array:
@@ -73,11 +74,9 @@ class SpadeBlock(nn.Module):
       self.shortcut = self._conv(self.width, 1, use_bias=False)  # conv2 has one
 
   def _conv(self, width: int, size: int, use_bias: bool) -> nn.Module:
-    layer: Any = nn.Conv
+    layer: Any = Conv
     if self.spectral:
-      layer = nn.map_variables(
-        nn.Conv, 'params', divide_by_spectral_norm, init=self.is_initializing()
-      )
+      layer = nn.map_variables(Conv, 'params', divide_by_spectral_norm, init=self.is_initializing())
     return layer(width, (size, size), use_bias=use_bias, dtype=self.dtype)
 
   def modulations(self, classes: jax.Array) -> tuple[jax.Array, ...]:

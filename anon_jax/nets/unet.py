@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 
 from anon_jax.nets import blocks
+from anon_jax.nets.convolution import Conv
 
 
 def features(x: jax.Array, widths: tuple[int, ...], dtype: Any) -> jax.Array:
@@ -32,7 +32,7 @@ def features(x: jax.Array, widths: tuple[int, ...], dtype: Any) -> jax.Array:
       f'A picture of {x.shape[1]} x {x.shape[2]} cannot be halved {len(widths) - 1} times; both '
       f'sides have to be multiples of {unit}.'
     )
-  x = nn.Conv(widths[0], (3, 3), dtype=dtype, name='stem')(x.astype(dtype))
+  x = Conv(widths[0], (3, 3), dtype=dtype, name='stem')(x.astype(dtype))
   skips = []
   for level, width in enumerate(widths[:-1]):
     x = blocks.ResidualBlock(width, dtype, name=f'down{level}')(x)  # [b h w width]
