@@ -64,7 +64,7 @@ def _segment(args: argparse.Namespace) -> int:
 
 
 def _add_weights(commands: argparse._SubParsersAction) -> None:
-  weights = commands.add_parser('weights', help='weight files of the frozen networks')
+  weights = commands.add_parser('weights', help='files of frozen and of trained networks')
   actions = weights.add_subparsers(title='actions', metavar='ACTION', required=True)
   convert = actions.add_parser(
     'convert', help='turn published PyTorch weights into safetensors, without PyTorch'
@@ -76,6 +76,31 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
     '--allow-unknown', action='store_true', help='accept a file whose hash is not the published one'
   )
   convert.set_defaults(run=_convert)
+  _add_export(actions)
+  verify = actions.add_parser('verify', help='check a folder of trained networks')
+  verify.add_argument('folder', metavar='FOLDER', help='what `anon-jax weights export` wrote')
+  verify.set_defaults(run=_verify)
+
+
+def _add_export(actions: argparse._SubParsersAction) -> None:
+  export = actions.add_parser('export', help='write the trained networks of runs into a folder')
+  export.add_argument(
+    '--workdir',
+    required=True,
+    action='append',
+    metavar='RUN',
+    help='folder of a run; may be given several times',
+  )
+  export.add_argument(
+    '-o', '--output', required=True, metavar='FOLDER', help='new, or one that has been exported'
+  )
+  export.add_argument(
+    '--dtype', choices=('float16', 'float32'), default='float16', help='of the numbers in the files'
+  )
+  export.add_argument(
+    '--face-folder', choices=('utkface',), help="the data set that the runs' face_folder is"
+  )
+  export.set_defaults(run=_export)
 
 
 def _convert(args: argparse.Namespace) -> int:
@@ -84,4 +109,26 @@ def _convert(args: argparse.Namespace) -> int:
 
   path = conversion.convert(args.network, args.source, args.output, args.allow_unknown)
   print(f'{path}  sha256 {frozen.sha256_of(path)}')
+  return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+  # here and not above: it imports jax, and --version or a usage error must not wait for that
+  from anon_jax.inference import export
+
+  workdirs = [pathlib.Path(workdir).expanduser() for workdir in args.workdir]
+  folder = pathlib.Path(args.output).expanduser()
+  export.export(workdirs, folder, dtype=args.dtype, face_folder=args.face_folder)
+  return _report(folder)
+
+
+def _verify(args: argparse.Namespace) -> int:
+  return _report(pathlib.Path(args.folder).expanduser())
+
+
+def _report(folder: pathlib.Path) -> int:
+  # here and not above: it imports jax, and --version or a usage error must not wait for that
+  from anon_jax.inference import weights
+
+  print('\n'.join(weights.verify(folder)))
   return 0

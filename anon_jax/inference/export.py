@@ -1,0 +1,150 @@
+"""From the workdirs of training runs to a folder of trained networks."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping, Sequence
+
+import anon_jax
+from anon_jax.inference import model_json, weights
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.records import DTYPES, KINDS, Entry, file_of
+from anon_jax.inference.runs import KNOWN_FOLDERS, Source, read_run
+from anon_jax.nets.frozen import WeightsError
+from anon_jax.telemetry import write_whole
+
+
+def export(
+  workdirs: Sequence[str | pathlib.Path],
+  folder: str | pathlib.Path,
+  *,
+  dtype: str = 'float16',
+  face_folder: str | None = None,
+) -> None:
+  """Writes the averaged parameters of the newest whole checkpoint of each run into a folder.
+
+  The folder appears, or changes, as a whole and after it has been loaded once. Networks that it
+  has and that are not given stay as they are.
+
+  Args:
+    workdirs: folders of runs of the stages segment, identity, harmonize and anonymize.
+    folder: a new or empty one, or one that was exported before.
+    dtype: of the numbers in the files, 'float16' or 'float32'.
+    face_folder: which of `KNOWN_FOLDERS` the data set `face_folder` of the runs is; None: none.
+
+  Raises:
+    ValueError: unknown `dtype` or `face_folder`.
+    InferenceError: a run that cannot be used, two sources of one network, or a folder that holds
+      something else.
+    WeightsError: parameters that cannot be written in that type, or a damaged folder.
+  """
+  if dtype not in DTYPES or face_folder not in (None, *KNOWN_FOLDERS):
+    raise ValueError(
+      f'dtype={dtype!r} and face_folder={face_folder!r}; choose of {DTYPES}, and of '
+      f'{(None, *KNOWN_FOLDERS)}.'
+    )
+  sources: dict[str, Source] = {}
+  for workdir in map(pathlib.Path, workdirs):
+    for name, source in read_run(workdir, face_folder):
+      if name in sources:
+        raise InferenceError(
+          f'{name} is in {sources[name].workdir} and in {workdir}; give one of them.'
+        )
+      sources[name] = source
+  named = {part.dataset for source in sources.values() for part in source.training.data}
+  if face_folder is not None and face_folder not in named:
+    raise InferenceError(
+      f'no run was trained on a face_folder that could be {face_folder!r}; leave that out.'
+    )
+  write_folder(pathlib.Path(folder), sources, dtype)
+
+
+def write_folder(folder: pathlib.Path, sources: Mapping[str, Source], dtype: str) -> None:
+  """Writes networks into a folder, beside those that it has under other names; as `export` does.
+
+  Args:
+    folder: a new or empty one, or one that was written before.
+    sources: by name, a key of `records.KINDS`.
+    dtype: of the numbers in the files, 'float16' or 'float32'.
+
+  Raises:
+    InferenceError: the folder holds something else.
+    WeightsError: parameters that cannot be written in that type, or a damaged folder.
+  """
+  folder = folder.resolve()
+  kept = _kept(folder)
+  contents = {file_of(name): raw for name, (_, raw) in kept.items() if name not in sources}
+  entries = {name: entry for name, (entry, _) in kept.items()}
+  for name, source in sources.items():
+    try:
+      raw = contents[file_of(name)] = weights.pack(source.params, dtype)
+      entries[name] = _describe(name, source, raw, dtype)
+    except ValueError as error:
+      raise WeightsError(f'{name} of {source.workdir}: {error}') from None
+  contents[weights.DESCRIPTION] = model_json.write(entries, anon_jax.__version__)
+  _replace(folder, contents)
+
+
+def _kept(folder: pathlib.Path) -> dict[str, tuple[Entry, bytes]]:
+  """Reads what a folder holds already; refuses one that is no weights folder."""
+  if not folder.exists():
+    return {}
+  if not folder.is_dir():
+    raise InferenceError(f'{folder} is a file; give a folder, which may be a new one.')
+  there = {path.name for path in folder.iterdir()}
+  ours = {weights.DESCRIPTION, *map(file_of, KINDS)}
+  if there - ours or (there and weights.DESCRIPTION not in there):
+    other = min(there - ours, default=min(there))
+    raise InferenceError(
+      f'{folder} holds {other!r}, which no export wrote; give a new folder, or move that away.'
+    )
+  if not there:
+    return {}
+  weights.load_weights(folder)
+  found = weights.read_description(folder)
+  return {name: (entry, weights.read_file(folder, entry)) for name, entry in found.items()}
+
+
+def _describe(name: str, source: Source, raw: bytes, dtype: str) -> Entry:
+  return Entry(
+    file=file_of(name),
+    sha256=hashlib.sha256(raw).hexdigest(),
+    bytes=len(raw),
+    dtype=dtype,
+    parameters=sum(leaf.size for leaf in weights.dotted(source.params).values()),
+    architecture=source.module,
+    input=source.input,
+    training=source.training,
+    data_licence=source.licence,
+  )
+
+
+def _replace(folder: pathlib.Path, contents: Mapping[str, bytes]) -> None:
+  """Puts a folder of these files in the place of `folder`, once it has proved to be loadable."""
+  part, old = (folder.with_name(f'.{folder.name}.{os.getpid()}.{end}') for end in ('part', 'old'))
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    part.mkdir()
+    for name, content in contents.items():
+      write_whole(part / name, content)
+    _sync(part)
+    weights.load_weights(part)
+    if folder.exists():
+      folder.rename(old)
+    part.rename(folder)
+    _sync(folder.parent)
+  finally:
+    if old.exists() and not folder.exists():
+      old.rename(folder)
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: pathlib.Path) -> None:
+  """Has the system write the names in a folder to the disk."""
+  descriptor = os.open(folder, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)

@@ -1,0 +1,236 @@
+"""What a training run has to give: its averaged networks, and where they come from.
+
+Of a run's config.json only words of known lists, numbers and switches are taken over. Folders, and
+whose pictures they hold, stay where they are.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+
+from anon_jax.inference import weights
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.records import (
+  DataSet,
+  HarmonizationInput,
+  IdentityInput,
+  Input,
+  Training,
+)
+from anon_jax.inference.restoring import restore_averages
+from anon_jax.nets import anonymization, harmonization, identity, segmentation
+
+# What is known of the terms of each data set (docs/data.md). No other name gets into model.json.
+LICENCES = {
+  'celeba': 'CelebA: non-commercial research only',
+  'celeba_mask_hq': 'CelebAMask-HQ: non-commercial research only',
+  'utkface': 'UTKFace: non-commercial research only',
+  'fasseg': 'FASSEG: no licence stated',
+  'procedural_faces': 'procedural_faces: none, the faces are drawn',
+  'face_folder': 'face_folder: that of your own pictures',
+}
+UNKNOWN_START = 'and the terms of the pictures of the identity run that it started from'
+# What a `face_folder` may be said to hold: known data sets that have no builder of their own.
+KNOWN_FOLDERS = ('utkface',)
+
+# Which networks a run has, and the names that their averages have in its state.
+_AVERAGES = {
+  'segment': {'segmentation': 'segmenter'},
+  'identity': {'identity': 'identity'},
+  'harmonize': {'harmonization': 'generator'},
+  'anonymize': {'anonymization': 'generator', 'identity': 'identity'},
+}
+_BETWEEN = re.compile(r',\s*(?=\w+:)')  # entries of the config field `mixture`
+
+
+class Source(NamedTuple):
+  """One network of a run, ready to be written."""
+
+  workdir: pathlib.Path
+  module: nn.Module
+  params: Mapping[str, Any]
+  input: Input
+  training: Training
+  licence: str
+
+
+def read_run(workdir: pathlib.Path, face_folder: str | None) -> Iterator[tuple[str, Source]]:
+  """Yields the networks of a run by name, a key of `records.KINDS`.
+
+  Args:
+    workdir: folder of the run.
+    face_folder: which of `KNOWN_FOLDERS` the run's data set `face_folder` is; None: none of them.
+
+  Raises:
+    InferenceError: no run, no whole checkpoint, or a config.json that does not fit it.
+  """
+  config = _Config.read(workdir)
+  stage = config.text('stage', _AVERAGES)
+  names = _AVERAGES[stage]
+  step, averages = restore_averages(workdir / 'checkpoints')
+  data, licence = _data_of(config, face_folder)
+  training = Training(
+    stage,
+    step,
+    config.text('preset', segmentation.WIDTHS),
+    data,
+    config.whole('seed'),
+    config.whole('batch_size'),
+  )
+  for name, average in names.items():
+    if average not in averages:
+      raise InferenceError(
+        f'{workdir} has no averages of {average!r} in step {step}, as stage {stage!r} has; was '
+        'config.json replaced?'
+      )
+    params = averages[average]
+    try:
+      module, shown = _build(name, config, params)
+      _require_fit(params, weights.shapes_of(module, shown.image_size))
+    except ValueError as error:
+      raise InferenceError(f'{workdir}, step {step}, {name}: {error}') from None
+    yield name, Source(workdir, module, params, shown, training, licence)
+
+
+def _build(name: str, config: '_Config', params: Mapping[str, Any]) -> tuple[nn.Module, Input]:
+  """Builds a network as the stage of its run does, and says what it is shown."""
+  preset, size = config.text('preset', segmentation.WIDTHS), config.whole('image_size')
+  if name == 'segmentation':
+    return segmentation.SegmentationNet(segmentation.WIDTHS[preset]), Input(size)
+  if name == 'anonymization':
+    net = anonymization.AnonymizationNet(
+      identities=_identities(params),
+      widths=anonymization.widths_for(preset, size),
+      hidden=anonymization.HIDDEN[preset],
+      spectral=config.flag('spectral'),
+    )
+    return net, Input(size)
+  if name == 'harmonization':
+    upscale = config.whole('upscale')
+    shown = HarmonizationInput(
+      size // max(upscale, 1),
+      condition_sigma=config.number('condition_sigma'),
+      feather=config.whole('feather'),
+    )
+    return harmonization.HarmonizationNet(harmonization.WIDTHS[preset], upscale), shown
+  # stage anonymize shows its I nothing but foregrounds, whatever the identity run did
+  alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
+  return identity.IdentityNet(identity.WIDTHS[preset]), IdentityInput(size, foreground_only=alone)
+
+
+def _identities(params: Mapping[str, Any]) -> int:
+  """Counts the control identities: how many there were, never who they were."""
+  kernels = [value for path, value in weights.dotted(params).items() if path == 'embed.kernel']
+  if not kernels:
+    raise ValueError('embed.kernel is missing')
+  return int(kernels[0].shape[0])
+
+
+def _require_fit(params: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> None:
+  found = {name: tuple(value.shape) for name, value in weights.dotted(params).items()}
+  for name in sorted(found.keys() | expected.keys()):
+    if found.get(name) != expected.get(name):
+      raise ValueError(
+        f'{name} has shape {found.get(name)} in the checkpoint, and {expected.get(name)} by '
+        'config.json; was one of them replaced?'
+      )
+
+
+def _data_of(config: '_Config', face_folder: str | None) -> tuple[tuple[DataSet, ...], str]:
+  """Lists the data sets of a run, those of the identity run before it too, and their terms."""
+  found = _data_sets(config)
+  start = config.values.get('identity_from')
+  unknown = False
+  if start:
+    try:
+      earlier = _data_sets(_Config.read(pathlib.Path(start)))
+      found += [part for part in earlier if part not in found]
+    except InferenceError:  # that run may have been moved or removed since
+      unknown = True
+  if face_folder is not None:
+    found = [
+      dataclasses.replace(part, dataset=face_folder) if part.dataset == 'face_folder' else part
+      for part in found
+    ]
+  terms = list(dict.fromkeys(LICENCES[part.dataset] for part in found))
+  return tuple(found), '; '.join([*terms, UNKNOWN_START] if unknown else terms)
+
+
+def _data_sets(config: '_Config') -> list[DataSet]:
+  mixture = config.values.get('mixture')
+  if not mixture:
+    return [DataSet(config.text('dataset', LICENCES), config.number('crop'))]
+  parts = []
+  for entry in _BETWEEN.split(str(mixture)):
+    # config.mixture reads the same, but wants the folders to be there: they may be gone by now.
+    dataset, (_, *numbers) = entry.strip().partition(':')[0], entry.rsplit(':', 2)
+    own = _Config(config.path, {'dataset': dataset})
+    try:
+      weight, crop = map(float, numbers)
+    except ValueError:
+      raise InferenceError(f'{config.path} has a mixture that cannot be read.') from None
+    parts.append(DataSet(own.text('dataset', LICENCES), crop, weight))
+  return parts
+
+
+class _Config(NamedTuple):
+  """The config.json of a run, whose fields are taken by type.
+
+  Attributes:
+    path: of the file.
+    values: its fields.
+  """
+
+  path: pathlib.Path
+  values: dict[str, Any]
+
+  @classmethod
+  def read(cls, workdir: pathlib.Path) -> '_Config':
+    """Reads config.json of a workdir, or raises InferenceError."""
+    path = workdir / 'config.json'
+    try:
+      values = json.loads(path.read_text())
+    except FileNotFoundError:
+      raise InferenceError(
+        f'{workdir} holds no run: config.json is missing; give the workdir of a run.'
+      ) from None
+    except (OSError, ValueError, RecursionError) as error:
+      raise InferenceError(f'{path} cannot be read ({type(error).__name__}).') from None
+    if not isinstance(values, dict):
+      raise InferenceError(f'{path} holds no fields; give the workdir of a run.')
+    return cls(path, values)
+
+  def text(self, name: str, choices: Mapping[str, Any]) -> str:
+    """Returns one of a few words."""
+    value = self.values.get(name)
+    if not isinstance(value, str) or value not in choices:
+      raise InferenceError(
+        f'{self.path} has {name} {value!r}; it can be exported where that is one of '
+        f'{", ".join(choices)}.'
+      )
+    return value
+
+  def whole(self, name: str) -> int:
+    """Returns a whole number."""
+    return int(self._typed(name, int))
+
+  def number(self, name: str) -> float:
+    """Returns a number."""
+    return float(self._typed(name, int, float))
+
+  def flag(self, name: str) -> bool:
+    """Returns true or false."""
+    return bool(self._typed(name, bool))
+
+  def _typed(self, name: str, *types: type) -> Any:
+    value = self.values.get(name)
+    if type(value) not in types:
+      raise InferenceError(
+        f'{self.path} has {name} {value!r}; expected {types[-1].__name__}, as a run writes it.'
+      )
+    return value
