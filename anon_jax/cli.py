@@ -1,6 +1,7 @@
 """The command `anon-jax`.
 
-Exit codes: 0 done; 1 refused or failed, with one line on standard error; 2 wrong usage.
+Exit codes: 0 done; 1 refused or failed, with one line on standard error; 2 wrong usage; 130 broken
+off by Ctrl-C.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 import anon_jax
 from anon_jax.data.errors import DatasetError
+from anon_jax.inference import command
 from anon_jax.inference.errors import InferenceError
 from anon_jax.nets import frozen
 
@@ -23,12 +25,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # one line even where a file name or a tensor's name holds line breaks
     print('anon-jax:', ' '.join(str(error).split()), file=sys.stderr)
     return 1
+  except KeyboardInterrupt:
+    print('anon-jax: interrupted.', file=sys.stderr)
+    return 130
 
 
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(prog='anon-jax', description=anon_jax.__doc__)
   parser.add_argument('--version', action='version', version=f'%(prog)s {anon_jax.__version__}')
   commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+  command.add(commands)
   _add_segment(commands)
   _add_weights(commands)
   return parser

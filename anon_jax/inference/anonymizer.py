@@ -1,0 +1,205 @@
+"""The Python interface: replaces or covers every face of a picture in memory."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from anon_jax.inference import controls, covering, crops
+from anon_jax.inference.decisions import Anonymized, Decision, Request, Trust
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.faces import Detector, Face, Points
+from anon_jax.inference.ladder import Ladder, cover_filled
+from anon_jax.inference.synthesis import Synthesizer
+from anon_jax.inference.weights import load_weights
+
+METHODS = ('synthesize', *covering.METHODS)
+_ACTIONS = {'fill': 'filled', 'pixelate': 'pixelated', 'blur': 'blurred'}
+
+
+class Anonymizer:
+  """Anonymizes pictures in memory.
+
+  Args:
+    detector: finds faces; None where faces are always given.
+    synthesizer: paints new faces; None for the covering methods.
+    method: 'synthesize', 'fill', 'pixelate' or 'blur'.
+    trust: when a synthesized face is taken.
+    key: makes the draw of control identities repeatable for its holder; None: nobody can.
+    identity: one control identity or mixture for all faces, for experiments: '7', '7:0.5,12:0.5'.
+    block: of 'pixelate', in pixels of a face crop of 128 px.
+    kernel: of 'blur', the same.
+
+  Raises:
+    InferenceError: an unknown method, or one without what it needs.
+  """
+
+  def __init__(
+    self,
+    detector: Detector | None = None,
+    synthesizer: Synthesizer | None = None,
+    *,
+    method: str = 'synthesize',
+    trust: Trust | None = None,
+    key: bytes | None = None,
+    identity: str = '',
+    block: int = covering.BLOCKS[-1],
+    kernel: int = covering.KERNELS[-1],
+  ):
+    if method not in METHODS:
+      raise InferenceError(f'method {method!r} is not known; choose one of {", ".join(METHODS)}.')
+    if method == 'synthesize' and synthesizer is None:
+      raise InferenceError("method 'synthesize' needs trained weights; name their folder.")
+    if block < 2 or kernel < 3 or kernel % 2 == 0:
+      raise InferenceError(
+        f'block={block}, kernel={kernel}; give a block of 2 or more and an odd kernel of 3 or more.'
+      )
+    self._detector, self._method, self._block, self._kernel = detector, method, block, kernel
+    self._ladder: Ladder | None = None
+    if method == 'synthesize' and synthesizer is not None:
+      mixture = controls.parse(identity, synthesizer.identities) if identity else None
+      self._ladder = Ladder(synthesizer, trust or Trust(), key, mixture)
+
+  @classmethod
+  def from_pretrained(
+    cls,
+    folder: str | pathlib.Path | None,
+    *,
+    detector: Detector | None = None,
+    threshold: float | None = None,
+    method: str = 'synthesize',
+    trust: Trust | None = None,
+    key: bytes | None = None,
+    identity: str = '',
+    block: int = covering.BLOCKS[-1],
+    kernel: int = covering.KERNELS[-1],
+  ) -> 'Anonymizer':
+    """Loads the trained networks of a folder, and CenterFace where no detector is given.
+
+    Args:
+      folder: written by `anon-jax weights export`; not read by the covering methods.
+      detector: your own, instead of CenterFace.
+      threshold: least score of CenterFace; None takes its default.
+      method: see the class, as for the others.
+      trust: when a synthesized face is taken.
+      key: of repeatable draws.
+      identity: one control identity for all faces.
+      block: of 'pixelate'.
+      kernel: of 'blur'.
+
+    Raises:
+      WeightsError: the folder is missing, damaged or of another version.
+      InferenceError: no detector can be had, or an argument cannot be used.
+    """
+    synthesizer = None
+    if method == 'synthesize':
+      if folder is None:
+        raise InferenceError(
+          "method 'synthesize' needs trained weights: give a folder that `anon-jax weights export` "
+          'wrote, or choose fill, pixelate or blur.'
+        )
+      synthesizer = Synthesizer(load_weights(folder))
+    if detector is None:
+      # here and not above: users of their own detector need no onnxruntime
+      from anon_jax.inference.detection import load_detector
+
+      detector = load_detector() if threshold is None else load_detector(threshold=threshold)
+    return cls(
+      detector,
+      synthesizer,
+      method=method,
+      trust=trust,
+      key=key,
+      identity=identity,
+      block=block,
+      kernel=kernel,
+    )
+
+  def detect(self, image: np.ndarray) -> list[Face]:
+    """Finds the faces of a picture, uint8 [h, w, 3].
+
+    Raises:
+      InferenceError: the detector failed, or there is none.
+    """
+    if self._detector is None:
+      raise InferenceError('there is no detector; give the boxes of the faces.')
+    return list(self._detector(_checked(image)))
+
+  def anonymize(
+    self,
+    image: np.ndarray,
+    boxes: Sequence[Sequence[float]] | None = None,
+    landmarks: Sequence[Points | None] | None = None,
+    masks: Sequence[np.ndarray | None] | None = None,
+    name: str = '',
+  ) -> Anonymized:
+    """Anonymizes one picture.
+
+    Args:
+      image: uint8 [h, w, 3], RGB; it is not changed.
+      boxes: left, top, right, bottom of each face in pixels; None lets the detector find them.
+      landmarks: for each box five points (x, y), or None: without them a face counts as upright.
+      masks: for each box the foreground, bool [h, w], or None to let S find it.
+      name: tells the faces of this picture from others' where a key was given.
+
+    Returns:
+      The picture and a decision for each face; without faces the picture as it was.
+
+    Raises:
+      InferenceError: arguments of another form, or the detector failed.
+    """
+    _checked(image)
+    if boxes is None:
+      if landmarks is not None or masks is not None:
+        raise InferenceError('landmarks and masks belong to boxes; give those too.')
+      faces = self.detect(image)
+    else:
+      points = list(landmarks) if landmarks is not None else [None] * len(boxes)
+      if len(points) != len(boxes) or (masks is not None and len(masks) != len(boxes)):
+        raise InferenceError(f'{len(boxes)} boxes need as many landmarks and masks, or none.')
+      faces = [
+        Face(_box(box), 1.0, p and tuple((float(x), float(y)) for x, y in p))
+        for box, p in zip(boxes, points, strict=True)
+      ]
+    return self.anonymize_many([Request(image, faces, masks or (), name)])[0]
+
+  def anonymize_many(self, requests: Sequence[Request]) -> list[Anonymized]:
+    """Anonymizes pictures whose faces are known; faces of all pictures share batches."""
+    for request in requests:
+      _checked(request.image)
+      for mask in request.masks:
+        if mask is not None and (mask.dtype != bool or mask.shape != request.image.shape[:2]):
+          raise InferenceError(
+            f'a mask is {mask.dtype}{list(mask.shape)}; give bool{list(request.image.shape[:2])}.'
+          )
+    images = [request.image.copy() for request in requests]
+    if self._ladder:
+      decisions = self._ladder.replace(requests, images)
+    else:
+      decisions = [self._cover_all(*pair) for pair in zip(requests, images, strict=True)]
+    return [Anonymized(image, tuple(found)) for image, found in zip(images, decisions, strict=True)]
+
+  def _cover_all(self, request: Request, image: np.ndarray) -> list[Decision]:
+    """Covers each face of a picture in place."""
+    for number, face in enumerate(request.faces):
+      frame, method = crops.frame_of(face), self._method
+      if method == 'fill':
+        cover_filled(request, number, image)
+      else:
+        patch = covering.cover(request.image, face, frame, method, self._block, self._kernel)
+        patch.lay_over(image)
+    return [Decision(face, _ACTIONS[self._method]) for face in request.faces]
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+  if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
+    kind = f'{getattr(image, "dtype", type(image))}{list(np.shape(image))}'
+    raise InferenceError(f'the picture is {kind}; give uint8 RGB pixels [h, w, 3].')
+  if image.shape[2] != 3 or not image.size:
+    raise InferenceError(f'the picture has shape {list(image.shape)}; give [h, w, 3].')
+  return image
+
+
+def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
+  left, top, right, bottom = (float(value) for value in box)
+  return left, top, right, bottom

@@ -1,0 +1,70 @@
+"""What is asked for a picture, and what became of each of its faces."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from anon_jax.inference.faces import Face
+
+
+@dataclasses.dataclass(frozen=True)
+class Trust:
+  """When a synthesized face is taken; otherwise the face is filled.
+
+  Attributes:
+    score: least detector score; faces below it may be none, or be found in the wrong place.
+    similarity: largest cosine of I's embeddings of the original and the new face.
+  """
+
+  score: float = 0.4
+  similarity: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+  """What became of one face.
+
+  Attributes:
+    face: where it was found.
+    action: 'synthesized', 'filled', 'pixelated' or 'blurred'.
+    reason: why a face was filled though synthesis was asked for; '' otherwise.
+    similarity: cosine of I's embeddings of the original and the new face; None where none is shown.
+    draws: control identities that were tried.
+  """
+
+  face: Face
+  action: str
+  reason: str = ''
+  similarity: float | None = None
+  draws: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Anonymized:
+  """An anonymized picture.
+
+  Attributes:
+    image: uint8 [h, w, 3]; where there was no face the pixels are the original's.
+    faces: a decision for every face, in the order in which they were found.
+  """
+
+  image: np.ndarray
+  faces: tuple[Decision, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Request:
+  """One picture to be anonymized.
+
+  Attributes:
+    image: uint8 [h, w, 3], RGB.
+    faces: its faces.
+    masks: for each face the foreground to be replaced, bool [h, w], or None to let S find it.
+    name: tells its faces from those of other pictures where a key is given.
+  """
+
+  image: np.ndarray
+  faces: Sequence[Face]
+  masks: Sequence[np.ndarray | None] = ()
+  name: str = ''

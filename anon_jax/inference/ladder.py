@@ -1,0 +1,173 @@
+"""The ladder of synthesis: draw, check, draw again, and fill what cannot be trusted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from anon_jax.data import semantic
+from anon_jax.inference import controls, covering, crops
+from anon_jax.inference.crops import Frame, Patch
+from anon_jax.inference.decisions import Decision, Request, Trust
+from anon_jax.inference.faces import Face
+from anon_jax.inference.synthesis import Synthesized, Synthesizer
+
+_LEAST_PIXELS = 20  # height of a face box below which there is nothing to synthesize
+_LEAST_FOREGROUND = 0.08  # share of a crop; a face box has about a third of it
+_DRAWS = 4
+_SKIN, _BACKGROUND = (semantic.CLASSES.index(name) for name in ('skin', 'background'))
+
+
+class Ladder:
+  """Replaces the faces of pictures; every face of every picture is replaced or filled.
+
+  Args:
+    synthesizer: paints new faces.
+    trust: when one is taken.
+    key: of repeatable draws; None: nobody can repeat them.
+    identity: float32 [identities], a mixture for all faces; None draws one for each.
+  """
+
+  def __init__(
+    self,
+    synthesizer: Synthesizer,
+    trust: Trust,
+    key: bytes | None = None,
+    identity: np.ndarray | None = None,
+  ):
+    self._synthesizer, self._trust, self._key, self._identity = synthesizer, trust, key, identity
+
+  def replace(
+    self, requests: Sequence[Request], images: Sequence[np.ndarray]
+  ) -> list[list[Decision]]:
+    """Replaces all faces of `requests` in `images`, uint8 copies of their pictures, in place.
+
+    Returns:
+      For each request a decision for each face.
+    """
+    decisions: list[list[Decision]] = [[] for _ in requests]
+    items = []
+    for place, request in enumerate(requests):
+      for number, face in enumerate(request.faces):
+        reason = self._reason_to_fill(face)
+        decisions[place].append(Decision(face, 'filled' if reason else 'synthesized', reason))
+        if not reason:
+          items.append(_Item(place, number, request, self._synthesizer.size))
+    self._synthesize(items, images, decisions)
+    # After the others: where faces overlap, what is filled stays filled.
+    for request, image, found in zip(requests, images, decisions, strict=True):
+      for number, decision in enumerate(found):
+        if decision.action == 'filled':
+          cover_filled(request, number, image)
+    return decisions
+
+  def _reason_to_fill(self, face: Face) -> str:
+    """Says why a face is not even painted; '' if it is."""
+    if face.score < self._trust.score:
+      return f'score below {self._trust.score:g}'
+    if face.box[3] - face.box[1] < _LEAST_PIXELS:
+      return f'less than {_LEAST_PIXELS} pixels high'
+    if face.landmarks is not None and not crops.level(face):
+      return 'landmarks contradict the box'
+    return ''
+
+  def _synthesize(
+    self,
+    items: Sequence['_Item'],
+    images: Sequence[np.ndarray],
+    decisions: list[list[Decision]],
+  ) -> None:
+    """Paints all items, again those that came out too alike; `decisions` learn how it ended."""
+    if items:
+      found = self._synthesizer.maps(np.stack([item.crop for item in items]))
+      for item, semantic_map in zip(items, found, strict=True):
+        item.set_map(semantic_map)
+    left = list(items)
+    for attempt in range(1 if self._identity is not None else _DRAWS):
+      if not left:
+        break
+      result = self._synthesizer.paint(
+        np.stack([item.crop for item in left]),
+        np.stack([item.semantic_map for item in left]),
+        np.stack([self._control(item, attempt) for item in left]),
+      )
+      again = []
+      for row, item in enumerate(left):
+        face, similarity = item.face, float(result.similarity[row])
+        reason = _mistrust(item, result.mask[row], float(result.foreground[row]))
+        if not reason and not similarity <= self._trust.similarity:  # NaN is not trusted either
+          reason = f'{attempt + 1} draws looked too much like the original'
+          again.append(item)
+        action = 'filled' if reason else 'synthesized'
+        decisions[item.place][item.number] = Decision(face, action, reason, similarity, attempt + 1)
+        if not reason:
+          item.lay_over(images[item.place], result, row)
+      left = again
+
+  def _control(self, item: '_Item', attempt: int) -> np.ndarray:
+    if self._identity is not None:
+      return self._identity
+    track = f'{item.request.name} {item.number}'
+    return controls.draw(self._synthesizer.identities, self._key, track, attempt)
+
+
+class _Item:
+  """One face on its way through synthesis."""
+
+  def __init__(self, place: int, number: int, request: Request, size: int):
+    self.place, self.number, self.request = place, number, request
+    self.face = request.faces[number]
+    self.frame: Frame = crops.frame_of(self.face)
+    self.crop = crops.cut(request.image, self.frame, size)
+    self.mask = request.masks[number] if request.masks else None
+    self.semantic_map = np.zeros(self.crop.shape[:2], np.uint8)
+
+  def set_map(self, found: np.ndarray) -> None:
+    """Takes S's map; a user's mask overrules which part of it is foreground."""
+    self.semantic_map = found
+    if self.mask is None:
+      return
+    wide = np.repeat(self.mask[..., None].astype(np.uint8) * 255, 3, axis=-1)
+    inside = crops.cut(wide, self.frame, found.shape[0])[..., 0] > 0  # touched in any way
+    foreground = np.isin(found, semantic.FOREGROUND)
+    self.semantic_map = np.where(
+      inside,
+      np.where(foreground, found, _SKIN),
+      np.where(foreground, _BACKGROUND, found),
+    ).astype(np.uint8)
+
+  def lay_over(self, image: np.ndarray, result: Synthesized, row: int) -> None:
+    """Puts the new face into the picture; what a user's mask has beyond the crop is filled."""
+    height, width = image.shape[:2]
+    patch = crops.put_back(result.painted[row], result.mask[row], self.frame, width, height)
+    if self.mask is not None:
+      beyond = self.mask.copy()
+      rows, columns = patch.mask.shape
+      beyond[patch.top : patch.top + rows, patch.left : patch.left + columns] &= ~patch.mask
+      image[beyond] = covering.FILL
+    patch.lay_over(image)
+
+
+def cover_filled(request: Request, number: int, image: np.ndarray) -> None:
+  """Fills one face of a request, and what a user's mask adds to it."""
+  face = request.faces[number]
+  patch: Patch = covering.cover(request.image, face, crops.frame_of(face), 'fill')
+  patch.lay_over(image)
+  mask = request.masks[number] if request.masks else None
+  if mask is not None:
+    image[mask] = covering.FILL
+
+
+def _mistrust(item: _Item, mask: np.ndarray, foreground: float) -> str:
+  """Says why a semantic map is not believed; '' if it is."""
+  if foreground < _LEAST_FOREGROUND:
+    return f'foreground of {foreground:.0%} of the crop'
+  if item.face.landmarks is None:
+    return ''
+  # Eyes, nose and mouth have to lie inside: a map that misses one leaves it showing.
+  points = np.asarray(item.face.landmarks) - item.frame.corner()
+  axes = np.stack([item.frame.across, item.frame.down], axis=1)
+  places = np.floor(points @ axes / item.frame.side * mask.shape[0]).astype(int)
+  for x, y in places:
+    if not (0 <= x < mask.shape[1] and 0 <= y < mask.shape[0] and mask[y, x]):
+      return 'a landmark lies outside of the foreground'
+  return ''

@@ -1,0 +1,210 @@
+"""S, A and H in a row: from crops of faces to crops of the faces of people who do not exist.
+
+Of a crop's pixels only three things get past this file: the semantic map that S makes of it, the
+appearance condition (a heavy blur), and the background that H looks at. The foreground's own pixels
+do not, and the background is kept clear of them by a margin.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from anon_jax import proxy
+from anon_jax.data import semantic
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.weights import Network, Weights
+from anon_jax.nets import harmonization
+from anon_jax.nets.anonymization import masked, resize_nearest
+from anon_jax.nets.segmentation import segment
+
+# A batch is filled up to one of these: a program is compiled for each, and kept on disk.
+BUCKETS = (1, 4, 16)
+# Pixels by which the foreground is grown. A crop's pixels are averages over the photograph's, so
+# those beside the foreground have some of it; bicubic sampling reaches two pixels far.
+_MARGIN = 2
+_SKIN = semantic.CLASSES.index('skin')
+_NEEDED = ('segmentation', 'anonymization', 'harmonization', 'identity')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Synthesized:
+  """New faces for n crops.
+
+  Attributes:
+    painted: uint8 [n, s, s, 3]; the new face inside the mask, fading into the appearance condition
+      at its rim and beyond. Nothing in it is a pixel of the original.
+    mask: bool [n, s, s], where it replaces the original: the foreground, grown.
+    foreground: float32 [n], share of the crop that S calls foreground, before growing.
+    similarity: float32 [n], cosine of I's embeddings of the original and the new face, in [-1, 1].
+  """
+
+  painted: np.ndarray
+  mask: np.ndarray
+  foreground: np.ndarray
+  similarity: np.ndarray
+
+
+class Synthesizer:
+  """Paints new faces; its programs are compiled once for each size of batch.
+
+  Args:
+    weights: with all four networks.
+
+  Raises:
+    InferenceError: a network is missing.
+  """
+
+  def __init__(self, weights: Weights):
+    missing = [name for name in _NEEDED if getattr(weights, name) is None]
+    if missing:
+      raise InferenceError(
+        f'the weights have no {" and no ".join(missing)}; synthesis needs S, A, H and I: add it by '
+        '`anon-jax weights export`, or choose another --method.'
+      )
+    self._networks: dict[str, Network[Any, Any]] = {n: getattr(weights, n) for n in _NEEDED}
+    self._params = {name: net.params for name, net in self._networks.items()}
+    self.size = self._networks['harmonization'].input.image_size
+    self.identities: int = self._networks['anonymization'].module.identities
+    upscale = self._networks['harmonization'].module.upscale
+    self.output_size = self.size * upscale
+    self._segment = jax.jit(functools.partial(_maps, self._networks))
+    self._paint = jax.jit(functools.partial(_paint, self._networks))
+
+  def maps(self, crops: np.ndarray) -> np.ndarray:
+    """Finds semantic maps: uint8 crops [n, size, size, 3] -> uint8 [n, size, size]."""
+    return self._in_buckets(lambda rows: self._segment(self._params, rows), crops)
+
+  def conditions(self, crops: np.ndarray) -> np.ndarray:
+    """Blurs uint8 crops [n, size, size, 3] to appearance conditions, float32 in [-1, 1]."""
+    sigma = self._networks['harmonization'].input.condition_sigma
+    blurred = [
+      proxy.appearance_condition(_signed(crops[i : i + 1]), sigma) for i in range(len(crops))
+    ]
+    return np.concatenate([np.asarray(b) for b in blurred])
+
+  def paint(
+    self,
+    crops: np.ndarray,
+    maps: np.ndarray,
+    controls: np.ndarray,
+    conditions: np.ndarray | None = None,
+  ) -> Synthesized:
+    """Paints a new face into each crop.
+
+    Args:
+      crops: uint8 [n, size, size, 3].
+      maps: uint8 [n, size, size], semantic maps.
+      controls: float32 [n, identities], mixtures of control identities.
+      conditions: float32 [n, size, size, 3] in [-1, 1]; None takes those of the crops.
+    """
+    if conditions is None:
+      conditions = self.conditions(crops)
+    outputs = self._in_buckets(
+      lambda *rows: self._paint(self._params, *rows), crops, maps, controls, conditions
+    )
+    return Synthesized(**outputs)
+
+  def _in_buckets(self, run: Any, *arrays: np.ndarray) -> Any:
+    """Runs a compiled function over rows, in portions of one of the buckets' sizes."""
+    count, parts = len(arrays[0]), []
+    for start, size in portions(count):
+      rows = [array[start : start + size] for array in arrays]
+      lack = size - len(rows[0])
+      filled = [np.pad(r, [(0, lack)] + [(0, 0)] * (r.ndim - 1), mode='edge') for r in rows]
+      result = jax.device_get(run(*filled))
+      parts.append(jax.tree.map(functools.partial(_first, len(rows[0])), result))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def portions(count: int) -> Sequence[tuple[int, int]]:
+  """Divides rows among buckets: (first row, bucket's size), with as little filling as possible."""
+  found, start = [], 0
+  while start < count:
+    left = count - start
+    size = next((bucket for bucket in BUCKETS if bucket >= left), BUCKETS[-1])
+    found.append((start, size))
+    start += size
+  return found
+
+
+def _first(count: int, rows: np.ndarray) -> np.ndarray:
+  return rows[:count]
+
+
+def _signed(images: Any) -> jax.Array:
+  return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1
+
+
+def _maps(networks: dict[str, Network[Any, Any]], params: Any, crops: jax.Array) -> jax.Array:
+  """S at its own size; its scores are resized, so borders are smooth."""
+  net, side = networks['segmentation'], crops.shape[1]
+  own = net.input.image_size
+  images = _resized(_signed(crops), own)
+  logits: Any = net.module.apply({'params': params['segmentation']}, images)
+  return segment(_resized(logits, side))
+
+
+def _resized(images: jax.Array, side: int) -> jax.Array:
+  """Resizes [b, h, w, c] to squares, without aliasing."""
+  shape = (images.shape[0], side, side, images.shape[-1])
+  return images if images.shape == shape else jax.image.resize(images, shape, 'bilinear')
+
+
+def _paint(
+  networks: dict[str, Network[Any, Any]],
+  params: Any,
+  crops: jax.Array,
+  maps: jax.Array,
+  controls: jax.Array,
+  condition: jax.Array,
+) -> dict[str, jax.Array]:
+  """A, then H, then I."""
+  blend = networks['harmonization']
+  foreground = proxy.foreground_mask(maps)
+  grown = jax.lax.reduce_window(
+    foreground, 0.0, jax.lax.max, (1, 2 * _MARGIN + 1, 2 * _MARGIN + 1, 1), (1, 1, 1, 1), 'SAME'
+  )
+  maps = jnp.where((grown > foreground)[..., 0], _SKIN, maps).astype(jnp.uint8)
+  images = _signed(crops)
+  painter = networks['anonymization']
+  small = resize_nearest(maps, painter.input.image_size)
+  face: Any = painter.module.apply({'params': params['anonymization']}, controls, small)
+  face = _resized(face, images.shape[1])
+  inputs = harmonization.harmonizer_inputs(grown, jnp.where(grown > 0, face, images), condition)
+  rgb: Any = blend.module.apply({'params': params['harmonization']}, inputs)
+  side = rgb.shape[1]
+  mask = jnp.repeat(jnp.repeat(grown, side // grown.shape[1], 1), side // grown.shape[1], 2)
+  weight = harmonization.feather(mask, blend.input.feather)
+  painted = weight * rgb + (1 - weight) * _resized(condition, side)
+  judge = networks['identity']
+  similarity = _similarity(judge, params['identity'], images, _resized(painted, side), grown)
+  return {
+    'painted': jnp.round(jnp.clip(painted * 127.5 + 127.5, 0, 255)).astype(jnp.uint8),
+    'mask': mask[..., 0] > 0,
+    'foreground': jnp.mean(foreground, axis=(1, 2, 3)),
+    'similarity': similarity,
+  }
+
+
+def _similarity(
+  judge: Network[Any, Any], params: Any, images: jax.Array, painted: jax.Array, mask: jax.Array
+) -> jax.Array:
+  """Cosine of I's embeddings of the original and of the new face in its picture."""
+  side = judge.input.image_size
+  small_mask = resize_nearest(mask[..., 0] > 0, side)[..., None]
+
+  def embed(pictures: jax.Array) -> jax.Array:
+    shown = _resized(pictures, side)
+    if judge.input.foreground_only:
+      shown = masked(shown, small_mask)
+    found: Any = judge.module.apply({'params': params}, shown)
+    return found
+
+  return jnp.sum(
+    embed(images) * embed(jnp.where(mask > 0, _resized(painted, images.shape[1]), images)), -1
+  )
