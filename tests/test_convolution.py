@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from anon_jax.nets.convolution import Conv, kernel_gradient
+from anon_jax.nets.convolution import Conv, kernel_gradient, plain
 
 FORMS = [
   # height, width, channels in, out, kernel, stride, padding
@@ -86,3 +86,19 @@ def test_bfloat16_computes_the_kernel_gradient_in_float32():
   params = module.init(jax.random.key(0), x)
   grads = jax.grad(lambda p: module.apply(p, x).astype(jnp.float32).sum())(params)
   assert float(grads['params']['kernel'][0, 0, 0, 0]) == 4096.0  # bfloat16 would stop at 256
+
+
+def test_operations_are_counted_as_if_nothing_were_in_a_loop():
+  x = jnp.zeros((8, 64, 64, 32))
+  params = Conv(32, (3, 3)).init(jax.random.key(0), x)
+
+  def count(module):
+    def loss(params):
+      return module.apply(params, x).sum()
+
+    return jax.jit(jax.grad(loss)).lower(params).cost_analysis()['flops']
+
+  wanted = count(nn.Conv(32, (3, 3)))
+  assert count(Conv(32, (3, 3))) < 0.9 * wanted
+  with plain():
+    assert count(Conv(32, (3, 3))) == pytest.approx(wanted, rel=1e-3)
