@@ -45,11 +45,11 @@ def put_replicated(tree: Any, mesh: Mesh) -> Any:
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(whole, np.asarray(x)), tree)
 
 
-def init_sharded(init: Callable[[], Any], mesh: Mesh) -> Any:
-  """Runs `init` under jit so that each of its arrays is born where it will live."""
-  shapes = jax.eval_shape(init)
+def init_sharded(init: Callable[..., Any], mesh: Mesh, *arguments: Any) -> Any:
+  """Runs `init(*arguments)` under jit so that each of its arrays is born where it will live."""
+  shapes = jax.eval_shape(init, *arguments)
   shardings = jax.tree.map(lambda _: replicated(mesh), shapes)
-  return jax.jit(init, out_shardings=shardings)()
+  return jax.jit(init, out_shardings=shardings)(*arguments)
 
 
 class CompiledStep(NamedTuple):

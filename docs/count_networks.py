@@ -44,15 +44,25 @@ def table() -> str:
   for side in (128, 256, 512):
     shapes = picture(side, 3), [picture(side, 1), picture(side, 3)]
     rows.append(('D_H', f'{side}', *count(MultiScaleDiscriminator(), *shapes)))
-  for preset, side in [('base', 128), ('small', 128), ('small', 64)]:
+  for stage, preset, side in [
+    ('', 'base', 128),
+    ('', 'small', 128),
+    ('', 'small', 64),
+    (' of `single_stage`', 'base', 128),
+  ]:
     net = AnonymizationNet(234, widths_for(preset, side), HIDDEN[preset])
     asked = jax.ShapeDtypeStruct((1, 234), jnp.float32)
     maps = jax.ShapeDtypeStruct((1, side, side), jnp.uint8)
-    rows.append((f'A, `{preset}`, 234 identities', f'{side}', *count(net, asked, maps)))
+    # In the ablation also the picture without its foreground, and the appearance condition.
+    beside = [picture(side, 6)] if stage else []
+    counted = count(net, asked, maps, *beside)
+    rows.append((f'A{stage}, `{preset}`, 234 identities', f'{side}', *counted))
   for preset, side in [('base', 128), ('small', 64)]:
     judge = IdentityNet(identity.WIDTHS[preset])
     rows.append((f'I, `{preset}`', f'{side}', *count(judge, picture(side, 3))))
-  rows.append(('D_A', '128', *count(MultiScaleDiscriminator(), picture(128, 3), [picture(128, 8)])))
+  for name, conditions in [('D_A', [8]), ('D of `single_stage`', [8, 3])]:
+    shapes = picture(128, 3), [picture(128, channels) for channels in conditions]
+    rows.append((name, '128', *count(MultiScaleDiscriminator(), *shapes)))
   return '\n'.join(f'| {n} | {s} | {p:.2f} | {f:.1f} |' for n, s, p, f in rows)
 
 

@@ -234,10 +234,32 @@ def test_spectral_norm_leaves_the_parameter_tree_as_it_is_and_undoes_a_scaling()
   assert float(jnp.abs(bare - normed).max()) > 1e-2
 
 
+def test_conditions_are_averaged_down_and_read_by_every_block_beside_the_map():
+  net, maps = _net(), _maps()
+  pictures = jnp.arange(32.0)[None, :, None, None] / 32 * jnp.ones((1, 32, 32, 6))
+  params = jax.jit(net.init)(jax.random.key(0), _one_hot(0), maps, pictures)['params']
+  kernel = params['blocks_0']['modulation1']['shared']['kernel']
+  assert kernel.shape == (3, 3, semantic.NUM_CLASSES + 6, 8)
+  read = jax.jit(lambda p, c: net.apply({'params': p}, maps, c, method='modulations'))
+  one, other = read(params, pictures), read(params, -pictures)
+  changes = jax.tree.map(lambda a, b: float(jnp.abs(a - b).mean()), one, other)
+  assert min(jax.tree.leaves(changes)) > 0.001
+  # Rows of alternating sign are grey at 16 px, but for the border; the block at 32 px sees them.
+  stripes = jnp.ones((1, 32, 32, 6)).at[:, ::2].set(-1.0)
+  striped, grey = read(params, stripes), read(params, 0 * stripes)
+  seen = [
+    max(float(jnp.abs(a - b)[:, 3:-3].max()) for a, b in zip(*pair, strict=True))
+    for pair in zip(striped[1:], grey[1:], strict=True)
+  ]
+  assert seen[-1] > 0.1 > 1e-5 > max(seen[:-1])
+
+
 def test_inputs_of_another_form_are_refused(tiny):
   def apply(identities, maps):
     return jax.eval_shape(tiny.net.apply, {'params': tiny.params}, identities, maps)
 
+  with pytest.raises(ValueError, match=r'pictures .* the maps \[1, 32, 32\]; these are \[1, 16'):
+    tiny.net.apply({'params': tiny.params}, _one_hot(0), _maps(), jnp.zeros((1, 16, 16, 3)))
   with pytest.raises(ValueError, match=r'mixtures \[n, 5\]; these are \[1, 4\]'):
     apply(jnp.ones((1, 4)), _maps())
   with pytest.raises(ValueError, match=r'mixtures \[n, 5\]; these are \[2\]'):

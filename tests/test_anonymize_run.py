@@ -127,7 +127,5 @@ def test_fields_that_do_not_go_together_are_named(values, message):
 
 
 def test_a_sheet_shows_control_identities_spread_over_all_classes():
-  checked = _checked(sample_controls=3)
-  modules, _ = anonymize.make_nets(checked, 7)
-  stage = anonymize.make_stage(checked, modules, None, None)
+  stage = anonymize.make_stage(_checked(sample_controls=3), 7, None)
   assert stage.columns == ('source', 'foreground', 'control 0', 'control 3', 'control 6')

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anon_jax.config import identity
+from anon_jax.config import adversaries, identity
 from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
 
 _SIZES = (32, 64, 128, 256, 512)
@@ -49,13 +49,7 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
   'perceptual_weight': Field(
     0.0, 'Weight of the perceptual term, own identities only.', **at_least(0.0)
   ),
-  'perceptual_network': Field(
-    'none',
-    'Frozen network of the perceptual term: vgg19, squeezenet, best_available (vgg19 where its '
-    'weights are found, else squeezenet), or none.',
-    **one_of('vgg19', 'squeezenet', 'best_available', 'none'),
-    measured=True,
-  ),
+  'perceptual_network': adversaries.perceptual_network('none'),
   'r1_weight': Field(0.0, 'Weight of the R1 penalty on D_A; 0 leaves it out.', **at_least(0.0)),
   'real_label': Field(1.0, 'What D_A is to say of real faces.', **between(0.5, 1.0)),
   'augment_brightness': Field(
@@ -67,9 +61,7 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
   'augment_cutout': Field(
     0.0, 'DiffAugment on D_A: side of the blanked square, as a share.', **between(0.0, 1.0)
   ),
-  'discriminator_width': Field(64, 'Channels of D_A in its first layer.', **at_least(1)),
-  'discriminator_layers': Field(3, 'Strided layers of D_A.', **between(1, 5)),
-  'discriminator_scales': Field(2, 'Resolutions that D_A sees.', **between(1, 4)),
+  **adversaries.discriminator('D_A'),
   'discriminator_smooth': Field(False, 'Blur before each strided layer of D_A, against grids.'),
   'discriminator_projection': Field(
     False, 'Let D_A also judge whether a face is that of the control identity.'
@@ -99,18 +91,18 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
 }
 
 # What makes a run that a test can wait for.
-TINY = identity.TINY_BATCHES | {
-  'preset': 'tiny',
-  'perceptual_network': 'none',
-  'perceptual_weight': 0.0,
-  'discriminator_width': 8,
-  'discriminator_layers': 2,
-  'sample_controls': 2,
-  'eval_outputs': 24,
-  'diversity_maps': 2,
-  'diversity_controls': 3,
-  'gallery_images': 2,
-}
+TINY = (
+  adversaries.TINY
+  | identity.TINY_BATCHES
+  | {
+    'perceptual_weight': 0.0,
+    'sample_controls': 2,
+    'eval_outputs': 24,
+    'diversity_maps': 2,
+    'diversity_controls': 3,
+    'gallery_images': 2,
+  }
+)
 
 
 def check_together(values: Mapping[str, Any]) -> None:
@@ -121,13 +113,7 @@ def check_together(values: Mapping[str, Any]) -> None:
       f'config.image_size={values["image_size"]} cannot be painted by A; give one of '
       f'{list(_SIZES)}.'
     )
-  smallest = 2 ** (values['discriminator_layers'] + values['discriminator_scales'])
-  if values['image_size'] < smallest:
-    raise ConfigError(
-      f'config.image_size={values["image_size"]} is too small for discriminator_layers='
-      f'{values["discriminator_layers"]} at {values["discriminator_scales"]} scales; '
-      f'use at least {smallest}, or fewer of either.'
-    )
+  adversaries.check_discriminator(values)
   for name in ('reconstruction_weight', 'perceptual_weight'):
     own = values['reconstruction_share'] or values['adversarial_from_step']
     if values[name] and not own:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from anon_jax.config import adversaries
 from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
 
 FIELDS: dict[str, Field] = {
@@ -25,31 +26,12 @@ FIELDS: dict[str, Field] = {
   'adversarial_weight': Field(1.0, 'Weight of the LSGAN term of eq. 2.', **at_least(0.0)),
   'perceptual_weight': Field(10.0, 'Weight of the perceptual term of eq. 2.', **at_least(0.0)),
   'l1_weight': Field(10.0, 'Weight of the L1 term of eq. 2.', **at_least(0.0)),
-  'perceptual_network': Field(
-    'best_available',
-    'Frozen network of the perceptual term: vgg19 (the paper), squeezenet, best_available '
-    '(vgg19 where its weights are found, else squeezenet), or none.',
-    **one_of('vgg19', 'squeezenet', 'best_available', 'none'),
-    measured=True,
-  ),
-  'weights_dir': Field(
-    '',
-    'Folder of published weights; empty looks into $ANON_JAX_WEIGHTS, $ANON_JAX_DATA/weights '
-    'and the folder `weights` beside `manual_dir`.',
-    measured=True,
-  ),
-  'discriminator_width': Field(64, 'Channels of D_H in its first layer.', **at_least(1)),
-  'discriminator_layers': Field(3, 'Strided layers of D_H.', **between(1, 5)),
-  'discriminator_scales': Field(2, 'Resolutions that D_H sees.', **between(1, 4)),
+  'perceptual_network': adversaries.perceptual_network('best_available'),
+  'weights_dir': adversaries.WEIGHTS_DIR,
+  **adversaries.discriminator('D_H'),
 }
 
-# What makes a run that a test can wait for.
-TINY = {
-  'preset': 'tiny',
-  'perceptual_network': 'none',
-  'discriminator_width': 8,
-  'discriminator_layers': 2,
-}
+TINY = adversaries.TINY
 
 
 def check_together(values: Mapping[str, Any]) -> None:
@@ -60,10 +42,4 @@ def check_together(values: Mapping[str, Any]) -> None:
       f'config.image_size={values["image_size"]} with config.upscale={values["upscale"]} gives '
       f'inputs of {inner} px, which must be a multiple of 16.'
     )
-  smallest = 2 ** (values['discriminator_layers'] + values['discriminator_scales'])
-  if values['image_size'] < smallest:
-    raise ConfigError(
-      f'config.image_size={values["image_size"]} is too small for discriminator_layers='
-      f'{values["discriminator_layers"]} at {values["discriminator_scales"]} scales; '
-      f'use at least {smallest}, or fewer of either.'
-    )
+  adversaries.check_discriminator(values)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from anon_jax.config import adversaries
 from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
 
-# How batches are drawn; stage `anonymize` draws them in the same way.
+# How batches are drawn; the stages that paint control identities draw them in the same way.
 BATCHES: dict[str, Field] = {
   'identities_per_batch': Field(
     8,
@@ -19,12 +20,7 @@ BATCHES: dict[str, Field] = {
     'nobody may have fewer than that.',
     **at_least(1),
   ),
-  'weights_dir': Field(
-    '',
-    'Folder of published weights; empty looks into $ANON_JAX_WEIGHTS, $ANON_JAX_DATA/weights '
-    'and the folder `weights` beside `manual_dir`.',
-    measured=True,
-  ),
+  'weights_dir': adversaries.WEIGHTS_DIR,
 }
 
 FIELDS: dict[str, Field] = BATCHES | {

@@ -16,14 +16,17 @@ is resumed must have the same config; the fields marked *resumable* may change.
 def reference() -> str:
   """Returns the Markdown page: one table of fields common to all stages, one for each stage."""
   parts = [_HEAD, _table('Every training config', every_stage.FIELDS)]
-  for stage, (fields, *_) in STAGES.items():
-    own = {name: field for name, field in fields.items() if name not in every_stage.FIELDS}
-    parts.append(_table(f'Stage `{stage}`', own))
+  for stage, (fields, _, _, extends) in STAGES.items():
+    known = STAGES[extends].fields if extends else every_stage.FIELDS
+    own = {name: field for name, field in fields.items() if name not in known}
+    more = f'All fields of stage `{extends}`, with the same defaults, and:' if extends else ''
+    parts.append(_table(f'Stage `{stage}`', own, more))
   return '\n'.join(parts)
 
 
-def _table(title: str, fields: dict) -> str:
-  rows = [f'## {title}', '', '| field | default | meaning | values | resumable |', '|' + '---|' * 5]
+def _table(title: str, fields: dict, above: str = '') -> str:
+  rows = [f'## {title}', '', *([above, ''] if above else [])]
+  rows += ['| field | default | meaning | values | resumable |', '|' + '---|' * 5]
   for name, field in fields.items():
     resumable = 'yes' if field.resumable else ''
     rows.append(f'| `{name}` | `{field.default!r}` | {field.doc} | {field.wanted} | {resumable} |')

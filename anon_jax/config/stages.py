@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from anon_jax.config import anonymize, every_stage, harmonize, identity, segment
+from anon_jax.config import ablations, anonymize, every_stage, harmonize, identity, segment
 from anon_jax.config.field import Field
 
 
@@ -14,11 +14,13 @@ class StageFields(NamedTuple):
     fields: every field by name, those of every stage included.
     check_together: raises ConfigError for fields that are fine one by one and not together.
     tiny: values that make a run short enough for a test.
+    extends: another stage, all of whose fields this one has; for the docs.
   """
 
   fields: dict[str, Field]
   check_together: Callable[[Mapping[str, Any]], None]
   tiny: dict[str, Any]
+  extends: str = ''
 
 
 STAGES: dict[str, StageFields] = {
@@ -32,4 +34,10 @@ STAGES: dict[str, StageFields] = {
   'anonymize': StageFields(
     every_stage.FIELDS | anonymize.FIELDS, anonymize.check_together, anonymize.TINY
   ),
+  **{
+    stage: StageFields(
+      every_stage.FIELDS | ablations.FIELDS, ablations.check_together, ablations.TINY, 'anonymize'
+    )
+    for stage in ('single_stage', 'joint')
+  },
 }

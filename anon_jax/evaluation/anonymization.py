@@ -1,6 +1,7 @@
-"""Whom a recogniser that no training has seen takes A's faces for (paper 4.1, metrics.md 5).
+"""Whom a recogniser that no training has seen takes painted faces for (paper 4.1, metrics.md 5).
 
-A's faces are pasted into their pictures as they are; HarmonizationNet is not involved.
+What is measured are a stage's final pictures: those of stage `anonymize` have A's faces pasted into
+them as they are, without HarmonizationNet.
 """
 
 import dataclasses
@@ -17,8 +18,8 @@ from anon_jax.data.identity_batches import IdentitySource
 from anon_jax.evaluation import identification, quality
 from anon_jax.evaluation.crop_recognition import CropRecogniser
 from anon_jax.evaluation.intervals import bootstrap_mean
-from anon_jax.nets.anonymization import AnonymizationNet
 from anon_jax.steps.harmonize import to_signed
+from anon_jax.steps.stage import Paint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +74,11 @@ class Anonymized(NamedTuple):
 
 
 class Measurement:
-  """Measures one A with one recogniser.
+  """Measures what one stage paints with one recogniser.
 
   Args:
-    generator: A.
-    params: its parameters.
+    paint: the stage's.
+    params: its averaged parameters by network name.
     recogniser: the judge.
     people: whose pictures are compared.
     sizes: how much is measured.
@@ -85,7 +86,7 @@ class Measurement:
 
   def __init__(
     self,
-    generator: AnonymizationNet,
+    paint: Paint,
     params: Any,
     recogniser: CropRecogniser,
     people: People,
@@ -97,12 +98,8 @@ class Measurement:
 
     @jax.jit
     def embed_painted(params: Any, weights: Any, batch: Any, controls: jax.Array) -> jax.Array:
-      mixtures = jax.nn.one_hot(controls, generator.identities)
-      modulations: Any = generator.apply({'params': params}, batch['map'], method='modulations')
-      faces: Any = generator.apply({'params': params}, modulations, mixtures, method='paint')
-      mask = proxy.foreground_mask(batch['map'])
-      images = jnp.broadcast_to(to_signed(batch['image']), faces.shape)
-      return recogniser.embed(weights, jnp.where(mask > 0, faces, images))
+      mixtures = jax.nn.one_hot(controls, len(people.numbers))
+      return recogniser.embed(weights, paint(params, batch, mixtures))
 
     @jax.jit
     def embed_blanked(weights: Any, batch: Any) -> jax.Array:
@@ -260,16 +257,16 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def own_identity_l1(
-  generator: AnonymizationNet,
+  paint: Paint,
   params: Any,
   batches: Sequence[dict[str, np.ndarray]],
   numbers: np.ndarray,
 ) -> dict[str, Any]:
-  """L1 between the real foreground and A's, asked for the source's own identity.
+  """L1 between the real foreground and the painted one of the source's own identity.
 
   Args:
-    generator: A.
-    params: its parameters.
+    paint: the stage's.
+    params: its averaged parameters by network name.
     batches: padded batches of training pictures with `_mask`; A has no class for others.
     numbers: original numbers of A's classes, ascending.
 
@@ -280,10 +277,9 @@ def own_identity_l1(
 
   @jax.jit
   def measure(params: Any, batch: Any, classes: jax.Array) -> jax.Array:
-    mixtures = jax.nn.one_hot(classes, generator.identities)
-    faces: Any = generator.apply({'params': params}, mixtures, batch['map'])
+    painted = paint(params, batch, jax.nn.one_hot(classes, len(numbers)))
     mask = proxy.foreground_mask(batch['map'])
-    return quality.foreground_l1(to_signed(batch['image']), faces, mask)
+    return quality.foreground_l1(to_signed(batch['image']), painted, mask)
 
   values = []
   for i in range(len(batches)):

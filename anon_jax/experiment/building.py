@@ -8,7 +8,7 @@ import jax
 
 from anon_jax import train as training
 from anon_jax.config.mixture import with_absolute_folders
-from anon_jax.experiment import anonymize, harmonize, identity, segment, sources
+from anon_jax.experiment import ablations, anonymize, harmonize, identity, segment, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets import perceptual
 
@@ -51,6 +51,8 @@ BUILDERS: dict[str, Callable[[Any, pathlib.Path, jax.sharding.Mesh], Experiment]
   'segment': segment.build,
   'identity': identity.build,
   'anonymize': anonymize.build,
+  'single_stage': ablations.build_single,
+  'joint': ablations.build_joint,
 }
 
 

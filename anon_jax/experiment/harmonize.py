@@ -10,10 +10,8 @@ from anon_jax import train as training
 from anon_jax.data import pipeline
 from anon_jax.evaluation import harmonization as harmonization_evaluation
 from anon_jax.evaluation import report
-from anon_jax.experiment import sources
+from anon_jax.experiment import networks, sources
 from anon_jax.experiment.parts import Experiment
-from anon_jax.nets import perceptual
-from anon_jax.nets.discriminator import MultiScaleDiscriminator
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
 from anon_jax.state import TrainState
 from anon_jax.steps.harmonize import HarmonizeOptions, make_harmonize_stage
@@ -41,15 +39,10 @@ def make_stage(config: Any) -> Stage:
   Raises:
     WeightsError: the perceptual network's weights are missing or damaged.
   """
+  net, params = networks.load_perceptual(config)
   dtype = sources.compute_dtype(config.dtype)
-  net, params = None, None
-  if config.perceptual_network != 'none' and config.perceptual_weight:
-    folders = sources.weights_folders(config)
-    net, params = perceptual.load_perceptual(config.perceptual_network, folders, dtype)
   generator = HarmonizationNet(WIDTHS[config.preset], config.upscale, dtype)
-  discriminator = MultiScaleDiscriminator(
-    config.discriminator_scales, config.discriminator_width, config.discriminator_layers, dtype
-  )
+  discriminator = networks.make_discriminator(config)
   options = HarmonizeOptions(
     image_size=config.image_size,
     upscale=config.upscale,
@@ -58,11 +51,7 @@ def make_stage(config: Any) -> Stage:
     adversarial_weight=config.adversarial_weight,
     perceptual_weight=config.perceptual_weight,
     l1_weight=config.l1_weight,
-    generator_lr=config.generator_lr,
-    discriminator_lr=config.discriminator_lr,
-    adam_b1=config.adam_b1,
-    adam_b2=config.adam_b2,
-    ema_decay=config.ema_decay,
+    **networks.rates(config),
   )
   return make_harmonize_stage(generator, discriminator, options, net, params)
 

@@ -92,35 +92,49 @@ class AnonymizationNet(nn.Module):
     small = nn.initializers.variance_scaling(0.1, 'fan_in', 'truncated_normal')
     self.rgbs = [Conv(3, (1, 1), kernel_init=small, dtype=self.dtype) for _ in self.widths]
 
-  def __call__(self, identities: jax.Array, maps: jax.Array) -> jax.Array:
+  def __call__(
+    self, identities: jax.Array, maps: jax.Array, conditions: jax.Array | None = None
+  ) -> jax.Array:
     """Paints one face a map.
 
     Args:
       identities: float [b, identities]: one-hot, or any convex mixture of control identities.
       maps: integer classes [b, h, w] of any size; a value that is no class (IGNORE) reads as none.
+      conditions: pictures [b, h, w, c] that are read beside the map, in the ablation with one
+        network for both tasks; None in A itself, which sees nothing but the map.
 
     Returns:
       float32 [b, s, s, 3] in [-1, 1], to be multiplied by the foreground (`masked`).
 
     Raises:
-      ValueError: identities or maps of another form.
+      ValueError: identities, maps or conditions of another form.
     """
-    return self.paint(self.modulations(maps), identities)
+    return self.paint(self.modulations(maps, conditions), identities)
 
-  def modulations(self, maps: jax.Array) -> Modulations:
-    """Computes all that the blocks take from integer maps [b, h, w]; no identity is needed.
+  def modulations(self, maps: jax.Array, conditions: jax.Array | None = None) -> Modulations:
+    """Computes all that the blocks take from maps and conditions; no identity is needed.
 
     Raises:
-      ValueError: maps of another form.
+      ValueError: maps or conditions of another form.
     """
     if maps.ndim != 3 or not jnp.issubdtype(maps.dtype, jnp.integer):
       raise ValueError(
         f'Semantic maps are whole numbers [b, h, w]; these are {maps.dtype} {list(maps.shape)}.'
       )
+    if conditions is not None and (conditions.ndim != 4 or conditions.shape[:3] != maps.shape):
+      raise ValueError(
+        f'Conditions are pictures [b, h, w, c] of the maps {list(maps.shape)}; these are '
+        f'{list(conditions.shape)}.'
+      )
     found = []
     for level, block in enumerate(self.blocks):
-      smaller = resize_nearest(maps, _FIRST_SIDE << level)
-      found.append(block.modulations(jax.nn.one_hot(smaller, self.classes, dtype=self.dtype)))
+      side = _FIRST_SIDE << level
+      read = jax.nn.one_hot(resize_nearest(maps, side), self.classes, dtype=self.dtype)
+      if conditions is not None:
+        shape = (len(maps), side, side, conditions.shape[-1])
+        smaller = jax.image.resize(conditions, shape, 'bilinear')  # averages when it shrinks
+        read = jnp.concatenate([read, smaller.astype(self.dtype)], axis=-1)
+      found.append(block.modulations(read))
     return tuple(found)
 
   def paint(self, modulations: Modulations, identities: jax.Array) -> jax.Array:

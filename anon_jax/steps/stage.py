@@ -10,6 +10,9 @@ from anon_jax.state import TrainState
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
+Paint = Callable[[Any, Batch, jax.Array], jax.Array]
+"""(averaged parameters by network name, `image` and `map` of 1 or n pictures, mixtures of control
+identities [n, identities]) -> n final pictures, float32 [n, s, s, 3] in [-1, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,9 @@ class Stage:
     columns: the names of `predict`'s pictures that a sample grid shows, in order.
     frozen: published weights (host arrays) that belong into the state's `frozen`; passed as
       arguments, because closed over they would be constants inside the compiled program.
+    initial: parameters (host arrays) by network name that networks and their averages start from
+      instead of random ones; passed as arguments too. A run that goes on has its own.
+    paint: paints control identities, for evaluation; None for a stage that knows none.
   """
 
   name: str
@@ -34,3 +40,5 @@ class Stage:
   predict: Callable[[TrainState, Batch], dict[str, jax.Array]]
   columns: tuple[str, ...]
   frozen: Any = dataclasses.field(default_factory=dict)
+  initial: dict[str, Any] = dataclasses.field(default_factory=dict)
+  paint: Paint | None = None
