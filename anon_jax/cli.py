@@ -5,6 +5,7 @@ off by Ctrl-C.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -18,9 +19,12 @@ from anon_jax.nets import frozen
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` (that of the process by default); returns the exit code."""
+  _open_closed_streams()
   args = _parser().parse_args(argv)
   try:
-    return args.run(args)
+    code: int = args.run(args)
+    _flush()
+    return code
   except (frozen.WeightsError, DatasetError, InferenceError, OSError) as error:
     # one line even where a file name or a tensor's name holds line breaks
     print('anon-jax:', ' '.join(str(error).split()), file=sys.stderr)
@@ -28,6 +32,28 @@ def main(argv: Sequence[str] | None = None) -> int:
   except KeyboardInterrupt:
     print('anon-jax: interrupted.', file=sys.stderr)
     return 130
+
+
+def _flush() -> None:
+  """Brings out what was printed; where nobody reads it any more, the exit code still counts."""
+  try:
+    sys.stdout.flush()
+  except OSError as error:
+    # what is left would fail again when Python ends, with an exit code of its own
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if not isinstance(error, BrokenPipeError):
+      raise
+
+
+def _open_closed_streams() -> None:
+  """Opens standard streams that were closed: a picture that got their number would get output."""
+  for number, name, mode in ((0, 'stdin', 'r'), (1, 'stdout', 'w'), (2, 'stderr', 'w')):
+    try:
+      os.fstat(number)
+    except OSError:
+      os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    if getattr(sys, name) is None:
+      setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -30,6 +30,10 @@ ORDER = (
 )
 RANK = {name: rank for rank, layer in enumerate(ORDER) for name in layer}
 FILES = sorted(PACKAGE.rglob('*.py'))
+INFERENCE = (
+  *('segmenting', 'detection', 'reading', 'writing', 'listing', 'weights', 'export'),
+  *('anonymizer', 'files'),
+)
 
 
 def _layer(path: pathlib.Path) -> str:
@@ -105,7 +109,12 @@ def test_every_public_definition_has_a_docstring():
 
 @pytest.mark.parametrize(
   'module',
-  ['anon_jax', 'anon_jax.cli', 'anon_jax.inference.segmenting', 'anon_jax.nets.harmonization'],
+  [
+    'anon_jax',
+    'anon_jax.cli',
+    'anon_jax.nets.harmonization',
+    *(f'anon_jax.inference.{name}' for name in INFERENCE),
+  ],
 )
 def test_inference_imports_neither_tensorflow_nor_tfds_nor_clu(module):
   code = (

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +10,12 @@ from anon_jax.inference import controls, covering, crops
 from anon_jax.inference.decisions import Anonymized, Decision, Request, Trust
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Detector, Face, Points
-from anon_jax.inference.ladder import Ladder, cover_filled
+from anon_jax.inference.ladder import Ladder
 from anon_jax.inference.synthesis import Synthesizer
 from anon_jax.inference.weights import load_weights
 
 METHODS = ('synthesize', *covering.METHODS)
+_FURTHEST = 1e6  # pixels of a box's corner from the picture's
 _ACTIONS = {'fill': 'filled', 'pixelate': 'pixelated', 'blur': 'blurred'}
 
 
@@ -46,14 +48,9 @@ class Anonymizer:
     block: int = covering.BLOCKS[-1],
     kernel: int = covering.KERNELS[-1],
   ):
-    if method not in METHODS:
-      raise InferenceError(f'method {method!r} is not known; choose one of {", ".join(METHODS)}.')
+    _check_options(method, block, kernel)
     if method == 'synthesize' and synthesizer is None:
       raise InferenceError("method 'synthesize' needs trained weights; name their folder.")
-    if block < 2 or kernel < 3 or kernel % 2 == 0:
-      raise InferenceError(
-        f'block={block}, kernel={kernel}; give a block of 2 or more and an odd kernel of 3 or more.'
-      )
     self._detector, self._method, self._block, self._kernel = detector, method, block, kernel
     self._ladder: Ladder | None = None
     if method == 'synthesize' and synthesizer is not None:
@@ -91,6 +88,7 @@ class Anonymizer:
       WeightsError: the folder is missing, damaged or of another version.
       InferenceError: no detector can be had, or an argument cannot be used.
     """
+    _check_options(method, block, kernel)  # before networks are loaded
     synthesizer = None
     if method == 'synthesize':
       if folder is None:
@@ -158,20 +156,19 @@ class Anonymizer:
       if len(points) != len(boxes) or (masks is not None and len(masks) != len(boxes)):
         raise InferenceError(f'{len(boxes)} boxes need as many landmarks and masks, or none.')
       faces = [
-        Face(_box(box), 1.0, p and tuple((float(x), float(y)) for x, y in p))
+        Face(_box(box), 1.0, None if p is None else _points(p))
         for box, p in zip(boxes, points, strict=True)
       ]
-    return self.anonymize_many([Request(image, faces, masks or (), name)])[0]
+    return self.anonymize_many([Request(image, faces, () if masks is None else masks, name)])[0]
 
   def anonymize_many(self, requests: Sequence[Request]) -> list[Anonymized]:
-    """Anonymizes pictures whose faces are known; faces of all pictures share batches."""
+    """Anonymizes pictures whose faces are known; faces of all pictures share batches.
+
+    Raises:
+      InferenceError: pictures, faces or masks that cannot be used.
+    """
     for request in requests:
-      _checked(request.image)
-      for mask in request.masks:
-        if mask is not None and (mask.dtype != bool or mask.shape != request.image.shape[:2]):
-          raise InferenceError(
-            f'a mask is {mask.dtype}{list(mask.shape)}; give bool{list(request.image.shape[:2])}.'
-          )
+      _check(request)
     images = [request.image.copy() for request in requests]
     if self._ladder:
       decisions = self._ladder.replace(requests, images)
@@ -182,24 +179,69 @@ class Anonymizer:
   def _cover_all(self, request: Request, image: np.ndarray) -> list[Decision]:
     """Covers each face of a picture in place."""
     for number, face in enumerate(request.faces):
-      frame, method = crops.frame_of(face), self._method
-      if method == 'fill':
-        cover_filled(request, number, image)
-      else:
-        patch = covering.cover(request.image, face, frame, method, self._block, self._kernel)
-        patch.lay_over(image)
+      frame, mask = crops.frame_of(face), request.mask(number)
+      covering.cover(
+        request.image, face, frame, self._method, self._block, self._kernel, mask
+      ).lay_over(image)
     return [Decision(face, _ACTIONS[self._method]) for face in request.faces]
 
 
+def _check_options(method: str, block: int, kernel: int) -> None:
+  if method not in METHODS:
+    raise InferenceError(f'method {method!r} is not known; choose one of {", ".join(METHODS)}.')
+  if block < 2 or kernel < 3 or kernel % 2 == 0:
+    raise InferenceError(
+      f'block={block}, kernel={kernel}; give a block of 2 or more and an odd kernel of 3 or more.'
+    )
+
+
 def _checked(image: np.ndarray) -> np.ndarray:
-  if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
-    kind = f'{getattr(image, "dtype", type(image))}{list(np.shape(image))}'
-    raise InferenceError(f'the picture is {kind}; give uint8 RGB pixels [h, w, 3].')
-  if image.shape[2] != 3 or not image.size:
-    raise InferenceError(f'the picture has shape {list(image.shape)}; give [h, w, 3].')
+  if not isinstance(image, np.ndarray):
+    raise InferenceError(f'the picture is a {type(image).__name__}; give uint8 RGB [h, w, 3].')
+  if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+    raise InferenceError(f'the picture is {_kind(image)}; give uint8 RGB [h, w, 3].')
   return image
 
 
+def _check(request: Request) -> None:
+  """Raises unless everything about a request can be used."""
+  wanted = f'bool{list(_checked(request.image).shape[:2])}'
+  for face in request.faces:
+    if max(map(abs, face.box)) > _FURTHEST:
+      raise InferenceError(
+        f'the box {face.box} lies far from any picture; give pixels, at most {_FURTHEST:g}.'
+      )
+  if len(request.masks) not in (0, len(request.faces)):
+    raise InferenceError(
+      f'{len(request.faces)} faces come with {len(request.masks)} masks; give one (or None) for '
+      'each, or none at all.'
+    )
+  for mask in request.masks:
+    if mask is not None and _kind(mask) != wanted:
+      raise InferenceError(f'a mask is {_kind(mask)}; give {wanted}.')
+
+
+def _kind(array: Any) -> str:
+  if not isinstance(array, np.ndarray):
+    return f'a {type(array).__name__}'
+  return f'{array.dtype}{list(array.shape)}'
+
+
 def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
-  left, top, right, bottom = (float(value) for value in box)
+  left, top, right, bottom = _numbers(box, (4,), 'a box', 'left, top, right, bottom')
   return left, top, right, bottom
+
+
+def _points(points: Points) -> Points:
+  return tuple((x, y) for x, y in _numbers(points, (5, 2), 'landmarks', 'five points (x, y)'))
+
+
+def _numbers(given: Any, shape: tuple[int, ...], what: str, wanted: str) -> Any:
+  try:
+    numbers = np.asarray(given, np.float64)
+  except (TypeError, ValueError):
+    numbers = np.zeros(0)
+  if numbers.shape != shape:
+    shown = ' '.join(repr(given).split())[:60]
+    raise InferenceError(f'{what} cannot be {shown}; give {wanted} in pixels.')
+  return numbers.tolist()

@@ -10,7 +10,8 @@ import numpy as np
 from anon_jax.inference.errors import InferenceError
 
 _MIXED = 3  # control identities of a drawn mixture
-_MIXTURE = re.compile(r'\d+(:\d*\.?\d+)?(,\d+(:\d*\.?\d+)?)*')
+_PART = r'\d{1,9}(:(\d{1,9}(\.\d{0,9})?|\.\d{1,9}))?'
+_MIXTURE = re.compile(f'{_PART}(,{_PART})*', re.ASCII)
 
 
 def draw(
@@ -51,18 +52,18 @@ def parse(text: str, identities: int) -> np.ndarray:
   """
   if not _MIXTURE.fullmatch(text):
     raise InferenceError(
-      f'identity {text!r} is no control identity; give a number below {identities}, or a mixture '
-      'such as 7:0.5,12:0.5.'
+      f'identity {text[:60]!r} is no control identity; give a number below {identities}, or a '
+      'mixture such as 7:0.5,12:0.5.'
     )
   weights = np.zeros(identities, np.float32)
   for part in text.split(','):
     number, _, weight = part.partition(':')
     if int(number) >= identities:
       raise InferenceError(
-        f'identity {text!r} names {number}, and these weights have control identities 0 to '
+        f'identity {text[:60]!r} names {number}, and these weights have control identities 0 to '
         f'{identities - 1}.'
       )
     weights[int(number)] += float(weight or 1)
   if not weights.sum() > 0:
-    raise InferenceError(f'identity {text!r} has no weight above 0.')
+    raise InferenceError(f'identity {text[:60]!r} has no weight above 0.')
   return weights / weights.sum()

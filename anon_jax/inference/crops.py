@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -10,6 +11,7 @@ from anon_jax.data import alignment
 from anon_jax.inference.faces import Face
 
 _CROP_SIDE = 1.6  # in heights of the face box
+_FINER = 4  # into how many pixels in each direction one of a mask is divided
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +82,49 @@ def level(face: Face) -> bool:
   return bool(inside and size / 2 <= side <= size * 2)
 
 
+class _Grid(NamedTuple):
+  """What a crop's pixels are made of.
+
+  Attributes:
+    part: rows and columns of the picture that are read.
+    reduction: side of the squares of pixels that are averaged first.
+    border: by how much the reduced part is prolonged: rows above and below, columns left and right.
+    matrix: from a pixel of the crop to one of the reduced and prolonged part.
+  """
+
+  part: tuple[slice, slice]
+  reduction: int
+  border: tuple[tuple[int, int], tuple[int, int]]
+  matrix: tuple[float, ...]
+
+
+def _grid(frame: Frame, size: int, height: int, width: int) -> _Grid:
+  """Works out how a crop of `size` pixels is cut out of a picture."""
+  # A crop far beside the picture shows what one close to it does: the border, prolonged.
+  reach = frame.side / 2 * (abs(frame.across) + abs(frame.down)) + frame.side
+  near = np.clip(frame.centre, -reach, np.add(reach, (width, height)))
+  frame = dataclasses.replace(frame, centre=near)
+  left, top, right, bottom = frame.bounds(width, height)
+  left, top = min(left, width - 1), min(top, height - 1)
+  right, bottom = max(right, left + 1), max(bottom, top + 1)
+  reduction = max(1, math.floor(frame.side / size))
+  corner = (frame.corner() - (left, top)) / reduction
+  step = frame.side / size / reduction
+  x, y = step * frame.across, step * frame.down
+  corners = [corner + size * (i * x + j * y) for i in (0, 1) for j in (0, 1)]
+  reduced = np.ceil(np.array([right - left, bottom - top]) / reduction)
+  # two more for bicubic sampling
+  before = np.maximum(0, np.ceil(-np.min(corners, axis=0))).astype(int) + 2
+  after = np.maximum(0, np.ceil(np.max(corners, axis=0) - reduced)).astype(int) + 2
+  corner = corner + before
+  return _Grid(
+    (slice(top, bottom), slice(left, right)),
+    reduction,
+    ((int(before[1]), int(after[1])), (int(before[0]), int(after[0]))),
+    (x[0], y[0], corner[0], x[1], y[1], corner[1]),
+  )
+
+
 def cut(picture: np.ndarray, frame: Frame, size: int) -> np.ndarray:
   """Cuts a crop, reduced without aliasing or enlarged bicubically to `size` pixels.
 
@@ -93,38 +138,94 @@ def cut(picture: np.ndarray, frame: Frame, size: int) -> np.ndarray:
   Returns:
     uint8 [size, size, 3].
   """
-  height, width = picture.shape[:2]
-  left, top, right, bottom = frame.bounds(width, height)
-  # A crop beside the picture sees the nearest border.
-  left, top = min(left, width - 1), min(top, height - 1)
-  part = Image.fromarray(picture[top : max(bottom, top + 1), left : max(right, left + 1)])
-  reduction = max(1, math.floor(frame.side / size))
-  if reduction > 1:
-    part = part.reduce(reduction)
-  corner = (frame.corner() - (left, top)) / reduction
-  step = frame.side / size / reduction
-  x, y = step * frame.across, step * frame.down
-  border = _border(corner, frame, part.size, reduction)
-  padded = np.pad(np.asarray(part), (*border, (0, 0)), mode='edge')
-  corner = corner + np.array([border[1][0], border[0][0]])
-  matrix = (x[0], y[0], corner[0], x[1], y[1], corner[1])
+  grid = _grid(frame, size, *picture.shape[:2])
+  part = Image.fromarray(picture[grid.part]).reduce(grid.reduction)
+  padded = np.pad(np.asarray(part), (*grid.border, (0, 0)), mode='edge')
   return np.asarray(
     Image.fromarray(padded).transform(
-      (size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC
+      (size, size), Image.Transform.AFFINE, grid.matrix, Image.Resampling.BICUBIC
     )
   )
 
 
-def _border(
-  corner: np.ndarray, frame: Frame, size: tuple[int, int], reduction: int
-) -> tuple[tuple[int, int], tuple[int, int]]:
-  """Returns by how much a part is prolonged: rows above and below, columns left and right."""
-  side = frame.side / reduction
-  corners = [corner + side * (i * frame.across + j * frame.down) for i in (0, 1) for j in (0, 1)]
-  low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-  before = np.maximum(0, np.ceil(-low)).astype(int) + 2  # two more for bicubic sampling
-  after = np.maximum(0, np.ceil(high - size)).astype(int) + 2
-  return (int(before[1]), int(after[1])), (int(before[0]), int(after[0]))
+def shows(mask: np.ndarray, frame: Frame, size: int) -> np.ndarray:
+  """Finds the pixels of a crop that show anything of some pixels of its picture.
+
+  All others come out of `cut` the same, whatever the masked pixels are. A crop's pixels are
+  averages over the picture's: the smaller a face, the further one pixel of the picture reaches.
+
+  Args:
+    mask: bool [h, w], pixels of the picture.
+    frame: where the crop lies.
+    size: side of the crop in pixels.
+
+  Returns:
+    bool [size, size].
+  """
+  grid = _grid(frame, size, *mask.shape)
+  part = mask[grid.part]
+  for axis in (0, 1):
+    starts = np.arange(0, part.shape[axis], grid.reduction)
+    part = np.logical_or.reduceat(part, starts, axis)
+  # bicubic sampling reads two pixels on either side, bilinear one
+  return _met(grown(np.pad(part, grid.border, mode='edge'), 1), grid.matrix, (size, size))
+
+
+def touched(mask: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
+  """Finds the pixels of a picture that a crop's masked pixels touch in any way.
+
+  Args:
+    mask: bool [s, s], pixels of the crop.
+    frame: where the crop lies.
+    width: of the picture in pixels.
+    height: of the picture.
+
+  Returns:
+    bool [height, width].
+  """
+  left, top, right, bottom = frame.bounds(width, height)
+  found = np.zeros((height, width), bool)
+  if left < right and top < bottom:
+    # Sampling reaches up to a pixel too far: a quarter of the crop's, if those are divided.
+    mask = mask.repeat(_FINER, 0).repeat(_FINER, 1)
+    border, matrix = _back(frame, mask.shape[0], left, top)
+    wide = grown(np.pad(mask, border), border - 1)
+    found[top:bottom, left:right] = _met(wide, matrix, (right - left, bottom - top))
+  return found
+
+
+def grown(mask: np.ndarray, by: int) -> np.ndarray:
+  """Grows a mask, bool [..., h, w], by `by` pixels in all eight directions."""
+  for axis in (-2, -1):
+    wide = mask.copy()
+    new, old = np.moveaxis(wide, axis, 0), np.moveaxis(mask, axis, 0)
+    for shift in range(1, by + 1):
+      new[shift:] |= old[:-shift]
+      new[:-shift] |= old[shift:]
+    mask = wide
+  return mask
+
+
+def _met(mask: np.ndarray, matrix: tuple[float, ...], shape: tuple[int, int]) -> np.ndarray:
+  """Warps a mask; true where any of the four pixels about the place is."""
+  image = Image.fromarray(mask.astype(np.float32))
+  warped = image.transform(shape, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+  return np.asarray(warped) > 0
+
+
+def _back(frame: Frame, size: int, left: int, top: int) -> tuple[int, tuple[float, ...]]:
+  """Returns how a crop is warped back: its border, and from a pixel of the patch to one of it.
+
+  The border is wide enough for pixels of the picture that have their centre outside of the crop.
+  Grown by one less than it, a mask meets all pixels of the picture that it touched before.
+  """
+  # The transpose of a rotation is its inverse.
+  step = size / frame.side
+  x, y = step * frame.across, step * frame.down
+  half = np.abs(x).sum() / 2  # of one pixel of the picture, in pixels of the crop
+  border = 1 + max(0, math.ceil(half - 0.5))
+  start = np.array([left, top]) - frame.corner()
+  return border, (x[0], x[1], start @ x + border, y[0], y[1], start @ y + border)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -153,46 +254,32 @@ class Patch:
 def put_back(painted: np.ndarray, mask: np.ndarray, frame: Frame, width: int, height: int) -> Patch:
   """Turns a painted crop into a patch at the picture's resolution.
 
-  The mask is dilated rather than cut: a pixel of the picture that the crop's foreground touches in
-  any way is replaced. What the patch shows there comes from `painted` alone, so `painted` has to
-  hold something fit to be shown wherever the mask is 1 or within two pixels of it.
+  A pixel of the picture that the crop's mask touches in any way is replaced. What the patch shows
+  there comes from `painted` alone, also from the pixels about its mask: all of it has to be fit to
+  be shown.
 
   Args:
     painted: uint8 [s, s, 3].
-    mask: bool [s, s], the foreground.
+    mask: bool [s, s], the pixels that replace the picture's.
     frame: where the crop lies.
     width: of the picture in pixels.
     height: of the picture.
   """
-  size = painted.shape[0]
   left, top, right, bottom = frame.bounds(width, height)
-  shape = (max(right - left, 0), max(bottom - top, 0))
-  if not all(shape):
+  if left >= right or top >= bottom:
     return Patch(0, 0, np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), bool))
-  # From a pixel of the patch to one of the crop: the transpose of a rotation is its inverse.
-  step = size / frame.side
-  x, y = step * frame.across, step * frame.down
-  start = np.array([left, top]) - frame.corner()
-  matrix = (x[0], x[1], start @ x, y[0], y[1], start @ y)
-
-  def warp(image: Image.Image, filter_: Image.Resampling) -> np.ndarray:
-    return np.asarray(image.transform(shape, Image.Transform.AFFINE, matrix, filter_))
-
-  shrink = step > 1  # then one pixel of the picture covers several of the crop
-  cover = _dilated(mask, math.ceil(step) if shrink else 1)
-  covered = warp(Image.fromarray(cover.astype(np.uint8) * 255), Image.Resampling.BILINEAR) > 0
-  pixels = warp(Image.fromarray(painted), Image.Resampling.BICUBIC)
-  return Patch(left, top, pixels, covered)
-
-
-def _dilated(mask: np.ndarray, by: int) -> np.ndarray:
-  """Grows a mask by `by` pixels in all eight directions."""
-  for axis in (0, 1):
-    grown = mask.copy()
-    for shift in range(1, by + 1):
-      before, after = [slice(None)] * 2, [slice(None)] * 2
-      before[axis], after[axis] = slice(shift, None), slice(None, -shift)
-      grown[tuple(before)] |= mask[tuple(after)]
-      grown[tuple(after)] |= mask[tuple(before)]
-    mask = grown
-  return mask
+  covered = touched(mask, frame, width, height)[top:bottom, left:right]
+  border, matrix = _back(frame, painted.shape[0], left, top)
+  wide = np.pad(painted, ((border, border), (border, border), (0, 0)), mode='edge')
+  reduction = max(1, math.floor(painted.shape[0] / frame.side))
+  pixels = (
+    Image.fromarray(wide)
+    .reduce(reduction)
+    .transform(
+      (right - left, bottom - top),
+      Image.Transform.AFFINE,
+      tuple(value / reduction for value in matrix),
+      Image.Resampling.BICUBIC,
+    )
+  )
+  return Patch(left, top, np.asarray(pixels), covered)

@@ -29,7 +29,8 @@ class Decision:
     face: where it was found.
     action: 'synthesized', 'filled', 'pixelated' or 'blurred'.
     reason: why a face was filled though synthesis was asked for; '' otherwise.
-    similarity: cosine of I's embeddings of the original and the new face; None where none is shown.
+    similarity: cosine of I's embeddings of the original and the face that was painted last, whether
+      it is shown or not; None where none was painted.
     draws: control identities that were tried.
   """
 
@@ -60,7 +61,8 @@ class Request:
   Attributes:
     image: uint8 [h, w, 3], RGB.
     faces: its faces.
-    masks: for each face the foreground to be replaced, bool [h, w], or None to let S find it.
+    masks: for each face the foreground to be replaced, bool [h, w], or None to let S find it; ()
+      for none at all.
     name: tells its faces from those of other pictures where a key is given.
   """
 
@@ -68,3 +70,7 @@ class Request:
   faces: Sequence[Face]
   masks: Sequence[np.ndarray | None] = ()
   name: str = ''
+
+  def mask(self, number: int) -> np.ndarray | None:
+    """Returns the mask of a face; None where S is to find it."""
+    return self.masks[number] if len(self.masks) else None

@@ -2,26 +2,33 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from anon_jax.inference import manifest
-from anon_jax.inference.anonymizer import Anonymizer
+from anon_jax.inference import decoding, manifest
 from anon_jax.inference.decisions import Anonymized, Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job, Plan
-from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, REFUSED, Entry
-from anon_jax.inference.paths import shown
+from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, NOT_REACHED, REFUSED, Entry
+from anon_jax.inference.paths import identity, shown
 from anon_jax.inference.reading import PictureFile, Reader
 from anon_jax.inference.writing import write_picture_file, write_text_atomically
 
-# A batch is closed when it has so many faces or pixels: programs run on full buckets, and memory
-# does not grow with the number of files.
-_BATCH_FACES, _BATCH_PIXELS = 16, 12_000_000
+if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
+  from anon_jax.inference.anonymizer import Anonymizer
+
+# A batch is closed when it has so many pixels, too: memory does not grow with the number of files.
+_BATCH_PIXELS = 12_000_000
+# The manifest is written so often, so that a run that is killed can be gone on from as well.
+_SAVE_SECONDS = 60.0
+# What may be wrong with one file. RuntimeError: XLA's own, as when its device has no memory left.
+_FAILURES = (InferenceError, OSError, MemoryError, RuntimeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +39,20 @@ class Options:
     keep_time: carry the capture time over.
     keep_position: carry the place over.
     allow_no_faces: write pictures in which no face was found, too.
-    settings: of the run, for the manifest; a run goes on from another with the same ones only.
+    settings: what outputs depend on, for the manifest; a run goes on from another with the same
+      ones only.
+    key: of repeatable draws; a run goes on from another with the same one only.
     manifest: where it is written; None writes none.
+    batch_faces: a batch is closed when it has so many; 1 where they gain nothing by company.
   """
 
   keep_time: bool = False
   keep_position: bool = False
   allow_no_faces: bool = False
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  key: bytes | None = None
   manifest: pathlib.Path | None = None
+  batch_faces: int = 16
 
 
 @dataclasses.dataclass
@@ -64,6 +76,10 @@ class Report:
     """Whether every input was written and each of its faces replaced or covered."""
     return not self.refused and all(entry.written for entry in self.entries)
 
+  def faces(self) -> list[Mapping[str, Any]]:
+    """Returns the manifest's records of all faces of what was written."""
+    return [face for entry in self.entries if entry.written for face in entry.record()['faces']]
+
 
 @dataclasses.dataclass
 class _Read:
@@ -75,140 +91,182 @@ class _Read:
   requests: list[Request]
 
 
-def anonymize_files(plan: Plan, anonymizer: Anonymizer, reader: Reader, options: Options) -> Report:
+def anonymize_files(
+  plan: Plan, anonymizer: 'Anonymizer', reader: Reader, options: Options
+) -> Report:
   """Does the jobs of a plan; one that fails is named and the others go on.
 
-  A target appears whole or not at all. The manifest is written when all is done, and also when the
-  run is broken off.
+  A target appears whole or not at all. The manifest is written before the first job, every minute,
+  when all is done, and also when the run is broken off.
 
   Raises:
     InferenceError: the manifest cannot be written, or would overwrite another file.
   """
-  entries = [Entry(job.source, job.target) for job in plan.jobs]
-  report = Report(entries, plan.refused)
-  earlier = manifest.resumable(options.manifest, options.settings) if options.manifest else {}
-  records: dict[int, Mapping[str, Any]] = {}
-  bar = tqdm(total=len(plan.jobs), desc='anonymizing', unit=' pictures', file=sys.stderr)
-  for path, reason in plan.refused:
-    _tell(bar, f'{shown(path)} {reason}')
+  run = _Run(plan, anonymizer, reader, options)
+  run.save()
   try:
-    with bar:
-      waiting: list[_Read] = []
-      for number, (job, entry) in enumerate(zip(plan.jobs, entries, strict=True)):
-        record = earlier.get(shown(job.target))
-        if record and manifest.still_there(record, job.source, job.target):
-          records[number] = record
-          entry.status, entry.written = record['status'], True
-          report.resumed += 1
-          bar.update()
-          continue
-        with _refusing(entry, bar):
-          waiting.append(_read(job, entry, anonymizer, reader, options))
-        if entry.status == REFUSED:
-          bar.update()
-        if _full(waiting):
-          _finish(waiting, anonymizer, options, bar)
-          waiting = []
-      _finish(waiting, anonymizer, options, bar)
+    with run.bar:
+      run.do_jobs()
   except KeyboardInterrupt:
-    report.interrupted = True
+    run.report.interrupted = True
   finally:
+    run.save()
+  return run.report
+
+
+class _Run:
+  """One call of `anonymize_files`."""
+
+  def __init__(self, plan: Plan, anonymizer: 'Anonymizer', reader: Reader, options: Options):
+    self._plan, self._anonymizer, self._reader, self._options = plan, anonymizer, reader, options
+    self._key_check, earlier = '', dict[str, dict[str, Any]]()
     if options.manifest:
-      all_records = [records.get(n, entry.record()) for n, entry in enumerate(entries)]
-      text = manifest.write_up(all_records, plan.refused, plan.ignored, options.settings)
-      write_text_atomically(options.manifest, text)
-  return report
-
-
-def _read(
-  job: Job, entry: Entry, anonymizer: Anonymizer, reader: Reader, options: Options
-) -> _Read:
-  """Reads a file and finds the faces of its frames.
-
-  Raises:
-    InferenceError: it cannot be read, the detector failed, or faces may have been missed.
-  """
-  entry.source_sha256 = manifest.sha256_of(job.source)
-  picture = reader.read(job.source)
-  entry.frames, entry.left_out = len(picture.frames), picture.left_out
-  requests = [
-    Request(frame, anonymizer.detect(frame), (), f'{job.source.name} {number}')
-    for number, frame in enumerate(picture.frames)
-  ]
-  without = [number for number, request in enumerate(requests) if not request.faces]
-  if 0 < len(without) < len(requests) and not options.allow_no_faces:
-    raise InferenceError(
-      f'{shown(job.source)}: no face was found in {len(without)} of its {len(requests)} frames '
-      f'(frame {without[0]} is the first), and one may have been missed '
-      'there; look at it, and give --allow-no-faces if there is none.'
+      earlier = manifest.resumable(options.manifest, options.settings, options.key)
+      self._key_check = manifest.key_check(options.key)
+    entries = [Entry(j.source, j.target, earlier=earlier.get(shown(j.target))) for j in plan.jobs]
+    self.report = Report(entries, plan.refused)
+    # disable=None: a log gets no bars, only what is said of single files
+    self.bar = tqdm(
+      total=len(plan.jobs), desc='anonymizing', unit=' pictures', file=sys.stderr, disable=None
     )
-  return _Read(job, entry, picture, requests)
+
+  def do_jobs(self) -> None:
+    """Goes through the jobs, in batches."""
+    for path, reason in self._plan.refused:
+      self._tell(f'{shown(path)} {reason}')
+    waiting: list[_Read] = []
+    for job, entry in zip(self._plan.jobs, self.report.entries, strict=True):
+      if self._is_done(job, entry):
+        entry.resume()
+        self.report.resumed += 1
+        self.bar.update()
+        continue
+      with self._refusing(entry):
+        waiting.append(self._read(job, entry))
+      if entry.status != NOT_REACHED:
+        self.bar.update()
+      if _full(waiting, self._options.batch_faces):
+        self._finish(waiting)
+        waiting = []
+      if time.monotonic() - self._saved > _SAVE_SECONDS:
+        self.save()
+    if waiting:
+      self._finish(waiting)
+
+  def save(self) -> None:
+    """Writes the manifest as things stand.
+
+    Raises:
+      InferenceError: it cannot be written.
+    """
+    options = self._options
+    if options.manifest:
+      records = [entry.record() for entry in self.report.entries]
+      plan, settings = self._plan, options.settings
+      text = manifest.write_up(records, plan.refused, plan.ignored, settings, self._key_check)
+      write_text_atomically(options.manifest, text)
+    self._saved = time.monotonic()
+
+  def _is_done(self, job: Job, entry: Entry) -> bool:
+    """Tells whether an earlier run has done what this one would do."""
+    record = entry.earlier
+    if record is None:
+      return False
+    if manifest.has_frame_without_face(record) and not self._options.allow_no_faces:
+      return False
+    return manifest.still_there(record, job.source, job.target)
+
+  def _read(self, job: Job, entry: Entry) -> _Read:
+    """Reads a file and finds the faces of its frames.
+
+    Raises:
+      InferenceError: it cannot be read, the detector failed, or faces may have been missed.
+    """
+    # Before it is read: if it changes meanwhile, another run will see that and do it again.
+    entry.source_sha256 = manifest.sha256_of(job.source, decoding.MAX_BYTES)
+    picture = self._reader.read(job.source)
+    entry.frames, entry.left_out = len(picture.frames), picture.left_out
+    requests = [
+      Request(frame, self._anonymizer.detect(frame), (), f'{job.source.name} {number}')
+      for number, frame in enumerate(picture.frames)
+    ]
+    without = [number for number, request in enumerate(requests) if not request.faces]
+    if without and not self._options.allow_no_faces:
+      where = ''
+      if len(requests) > 1:
+        where = f' in {len(without)} of its {len(requests)} frames (first in frame {without[0]})'
+      entry.status = NO_FACE if len(without) == len(requests) else REFUSED
+      raise InferenceError(
+        f'no face was found{where}, so it was not written; look at it, and give --allow-no-faces '
+        'if there is none.'
+      )
+    return _Read(job, entry, picture, requests)
+
+  def _finish(self, waiting: Sequence[_Read]) -> None:
+    """Anonymizes what was read, in shared batches, and writes it."""
+    try:
+      requests = [request for read in waiting for request in read.requests]
+      results = self._anonymizer.anonymize_many(requests)
+    except _FAILURES as error:
+      if len(waiting) > 1:
+        for read in waiting:  # one picture's trouble is not the others'
+          self._finish([read])
+      else:
+        self._refuse(waiting[0].entry, error)
+        self.bar.update()
+      return
+    for read in waiting:
+      frames, results = results[: len(read.requests)], results[len(read.requests) :]
+      with self._refusing(read.entry):
+        self._write(read, frames)
+      self.bar.update()
+
+  def _write(self, read: _Read, frames: Sequence[Anonymized]) -> None:
+    """Writes one output.
+
+    Raises:
+      InferenceError: the file cannot be written.
+    """
+    entry, job, picture, options = read.entry, read.job, read.picture, self._options
+    entry.faces = [frame.faces for frame in frames]
+    write_picture_file(
+      job.target,
+      [frame.image for frame in frames],
+      job.kind,
+      picture.durations,
+      picture.loop,
+      picture.capture.time if options.keep_time else None,
+      picture.capture.position if options.keep_position else None,
+    )
+    entry.target_sha256 = manifest.sha256_of(job.target)
+    entry.status = ANONYMIZED if any(entry.faces) else NO_FACE
+    entry.written = True
+
+  @contextlib.contextmanager
+  def _refusing(self, entry: Entry) -> Iterator[None]:
+    """Turns what is wrong with one file into its entry; the others go on."""
+    try:
+      yield
+    except _FAILURES as error:
+      self._refuse(entry, error)
+
+  def _refuse(self, entry: Entry, error: BaseException) -> None:
+    """Says why a file was not written."""
+    message = shown(' '.join(str(error).split()) or type(error).__name__)
+    if shown(entry.source) not in message:
+      message = f'{shown(entry.source)}: {message}'
+    if os.path.lexists(entry.target) and identity(entry.target) != identity(entry.source):
+      message += f' (an older {shown(entry.target)} is still there)'
+    entry.message = message
+    if entry.status == NOT_REACHED:
+      entry.status = REFUSED
+    self._tell(message)
+
+  def _tell(self, message: str) -> None:
+    self.bar.write('anon-jax: ' + ' '.join(message.split()), file=sys.stderr)
 
 
-def _full(waiting: Sequence[_Read]) -> bool:
+def _full(waiting: Sequence[_Read], most_faces: int) -> bool:
   requests = [request for read in waiting for request in read.requests]
   faces = sum(len(request.faces) for request in requests)
-  return faces >= _BATCH_FACES or sum(r.image.size // 3 for r in requests) >= _BATCH_PIXELS
-
-
-def _finish(waiting: Sequence[_Read], anonymizer: Anonymizer, options: Options, bar: Any) -> None:
-  """Anonymizes what was read, in shared batches, and writes it."""
-  results = anonymizer.anonymize_many([r for read in waiting for r in read.requests])
-  for read in waiting:
-    frames, results = results[: len(read.requests)], results[len(read.requests) :]
-    read.entry.faces = [frame.faces for frame in frames]
-    with _refusing(read.entry, bar):
-      _write(read, frames, options)
-    bar.update()
-
-
-def _write(read: _Read, frames: Sequence[Anonymized], options: Options) -> None:
-  """Writes one output.
-
-  Raises:
-    InferenceError: no face was found, or the file cannot be written.
-  """
-  entry, job, picture = read.entry, read.job, read.picture
-  if not any(frame.faces for frame in frames):
-    entry.status = NO_FACE
-    if not options.allow_no_faces:
-      entry.message = 'no face was found; not written'
-      raise _NoFace(
-        f'{shown(job.source)}: no face was found, so it was not written; look at it, and give '
-        '--allow-no-faces if there is none.'
-      )
-  write_picture_file(
-    job.target,
-    [frame.image for frame in frames],
-    job.kind,
-    picture.durations,
-    picture.loop,
-    picture.capture.time if options.keep_time else None,
-    picture.capture.position if options.keep_position else None,
-  )
-  entry.target_sha256 = manifest.sha256_of(job.target)
-  entry.written = True
-  if entry.status != NO_FACE:
-    entry.status = ANONYMIZED
-
-
-class _NoFace(InferenceError):
-  """Nothing is wrong with the picture, but nobody may rely on there being no face."""
-
-
-@contextlib.contextmanager
-def _refusing(entry: Entry, bar: Any) -> Iterator[None]:
-  """Turns what is wrong with one file into its entry; the others go on."""
-  try:
-    yield
-  except _NoFace as error:
-    _tell(bar, str(error))
-  except (InferenceError, OSError, MemoryError) as error:
-    message = ' '.join(str(error).split()) or type(error).__name__
-    named = message if shown(entry.source) in message else f'{shown(entry.source)}: {message}'
-    entry.status, entry.message = REFUSED, named
-    _tell(bar, named)
-
-
-def _tell(bar: Any, message: str) -> None:
-  bar.write('anon-jax: ' + ' '.join(message.split()), file=sys.stderr)
+  return faces >= most_faces or sum(r.image.size // 3 for r in requests) >= _BATCH_PIXELS

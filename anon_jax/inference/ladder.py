@@ -6,7 +6,7 @@ import numpy as np
 
 from anon_jax.data import semantic
 from anon_jax.inference import controls, covering, crops
-from anon_jax.inference.crops import Frame, Patch
+from anon_jax.inference.crops import Frame
 from anon_jax.inference.decisions import Decision, Request, Trust
 from anon_jax.inference.faces import Face
 from anon_jax.inference.synthesis import Synthesized, Synthesizer
@@ -57,12 +57,14 @@ class Ladder:
     for request, image, found in zip(requests, images, decisions, strict=True):
       for number, decision in enumerate(found):
         if decision.action == 'filled':
-          cover_filled(request, number, image)
+          face, mask = request.faces[number], request.mask(number)
+          frame = crops.frame_of(face)
+          covering.cover(request.image, face, frame, 'fill', mask=mask).lay_over(image)
     return decisions
 
   def _reason_to_fill(self, face: Face) -> str:
     """Says why a face is not even painted; '' if it is."""
-    if face.score < self._trust.score:
+    if not face.score >= self._trust.score:  # NaN is not trusted either
       return f'score below {self._trust.score:g}'
     if face.box[3] - face.box[1] < _LEAST_PIXELS:
       return f'less than {_LEAST_PIXELS} pixels high'
@@ -89,12 +91,13 @@ class Ladder:
         np.stack([item.crop for item in left]),
         np.stack([item.semantic_map for item in left]),
         np.stack([self._control(item, attempt) for item in left]),
+        replaced=np.stack([item.replaced for item in left]),
       )
       again = []
       for row, item in enumerate(left):
         face, similarity = item.face, float(result.similarity[row])
         reason = _mistrust(item, result.mask[row], float(result.foreground[row]))
-        if not reason and not similarity <= self._trust.similarity:  # NaN is not trusted either
+        if not reason and not similarity <= self._trust.similarity:  # NaN: as above
           reason = f'{attempt + 1} draws looked too much like the original'
           again.append(item)
         action = 'filled' if reason else 'synthesized'
@@ -118,48 +121,36 @@ class _Item:
     self.face = request.faces[number]
     self.frame: Frame = crops.frame_of(self.face)
     self.crop = crops.cut(request.image, self.frame, size)
-    self.mask = request.masks[number] if request.masks else None
+    self.mask = request.mask(number)
     self.semantic_map = np.zeros(self.crop.shape[:2], np.uint8)
+    self.replaced = np.zeros(self.crop.shape[:2], bool)
 
   def set_map(self, found: np.ndarray) -> None:
     """Takes S's map; a user's mask overrules which part of it is foreground."""
-    self.semantic_map = found
-    if self.mask is None:
-      return
-    wide = np.repeat(self.mask[..., None].astype(np.uint8) * 255, 3, axis=-1)
-    inside = crops.cut(wide, self.frame, found.shape[0])[..., 0] > 0  # touched in any way
+    height, width = self.request.image.shape[:2]
     foreground = np.isin(found, semantic.FOREGROUND)
-    self.semantic_map = np.where(
-      inside,
-      np.where(foreground, found, _SKIN),
-      np.where(foreground, _BACKGROUND, found),
-    ).astype(np.uint8)
+    if self.mask is None:
+      hidden = crops.touched(foreground, self.frame, width, height)
+      self.replaced = foreground | crops.shows(hidden, self.frame, len(found))
+    else:
+      self.replaced = crops.shows(self.mask, self.frame, len(found))
+      inside = np.where(foreground, found, _SKIN)
+      outside = np.where(foreground, _BACKGROUND, found)
+      found = np.where(self.replaced, inside, outside).astype(np.uint8)
+    self.semantic_map = found
 
   def lay_over(self, image: np.ndarray, result: Synthesized, row: int) -> None:
     """Puts the new face into the picture; what a user's mask has beyond the crop is filled."""
     height, width = image.shape[:2]
     patch = crops.put_back(result.painted[row], result.mask[row], self.frame, width, height)
     if self.mask is not None:
-      beyond = self.mask.copy()
-      rows, columns = patch.mask.shape
-      beyond[patch.top : patch.top + rows, patch.left : patch.left + columns] &= ~patch.mask
-      image[beyond] = covering.FILL
+      image[self.mask] = covering.FILL
     patch.lay_over(image)
-
-
-def cover_filled(request: Request, number: int, image: np.ndarray) -> None:
-  """Fills one face of a request, and what a user's mask adds to it."""
-  face = request.faces[number]
-  patch: Patch = covering.cover(request.image, face, crops.frame_of(face), 'fill')
-  patch.lay_over(image)
-  mask = request.masks[number] if request.masks else None
-  if mask is not None:
-    image[mask] = covering.FILL
 
 
 def _mistrust(item: _Item, mask: np.ndarray, foreground: float) -> str:
   """Says why a semantic map is not believed; '' if it is."""
-  if foreground < _LEAST_FOREGROUND:
+  if not foreground >= _LEAST_FOREGROUND:
     return f'foreground of {foreground:.0%} of the crop'
   if item.face.landmarks is None:
     return ''

@@ -2,7 +2,7 @@
 
 Of a crop's pixels only three things get past this file: the semantic map that S makes of it, the
 appearance condition (a heavy blur), and the background that H looks at. The foreground's own pixels
-do not, and the background is kept clear of them by a margin.
+do not, and the background ends before the first pixel that shows some of them.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ import numpy as np
 
 from anon_jax import proxy
 from anon_jax.data import semantic
+from anon_jax.inference.crops import grown
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.weights import Network, Weights
 from anon_jax.nets import harmonization
@@ -24,8 +25,8 @@ from anon_jax.nets.segmentation import segment
 
 # A batch is filled up to one of these: a program is compiled for each, and kept on disk.
 BUCKETS = (1, 4, 16)
-# Pixels by which the foreground is grown. A crop's pixels are averages over the photograph's, so
-# those beside the foreground have some of it; bicubic sampling reaches two pixels far.
+# Pixels by which the foreground is grown where nobody says what shows some of it: enough for crops
+# that are upright and no larger than in their photograph (`crops.shows` tells for any).
 _MARGIN = 2
 _SKIN = semantic.CLASSES.index('skin')
 _NEEDED = ('segmentation', 'anonymization', 'harmonization', 'identity')
@@ -38,7 +39,7 @@ class Synthesized:
   Attributes:
     painted: uint8 [n, s, s, 3]; the new face inside the mask, fading into the appearance condition
       at its rim and beyond. Nothing in it is a pixel of the original.
-    mask: bool [n, s, s], where it replaces the original: the foreground, grown.
+    mask: bool [n, s, s], where it replaces the original: the foreground and what shows some of it.
     foreground: float32 [n], share of the crop that S calls foreground, before growing.
     similarity: float32 [n], cosine of I's embeddings of the original and the new face, in [-1, 1].
   """
@@ -93,6 +94,7 @@ class Synthesizer:
     maps: np.ndarray,
     controls: np.ndarray,
     conditions: np.ndarray | None = None,
+    replaced: np.ndarray | None = None,
   ) -> Synthesized:
     """Paints a new face into each crop.
 
@@ -101,11 +103,15 @@ class Synthesizer:
       maps: uint8 [n, size, size], semantic maps.
       controls: float32 [n, identities], mixtures of control identities.
       conditions: float32 [n, size, size, 3] in [-1, 1]; None takes those of the crops.
+      replaced: bool [n, size, size], the foreground and all pixels that show some of it: nothing of
+        them is looked at. None takes the foreground and two pixels about it.
     """
     if conditions is None:
       conditions = self.conditions(crops)
+    if replaced is None:
+      replaced = grown(np.isin(maps, semantic.FOREGROUND), _MARGIN)
     outputs = self._in_buckets(
-      lambda *rows: self._paint(self._params, *rows), crops, maps, controls, conditions
+      lambda *rows: self._paint(self._params, *rows), crops, maps, replaced, controls, conditions
     )
     return Synthesized(**outputs)
 
@@ -122,11 +128,11 @@ class Synthesizer:
 
 
 def portions(count: int) -> Sequence[tuple[int, int]]:
-  """Divides rows among buckets: (first row, bucket's size), with as little filling as possible."""
+  """Divides rows among buckets: (first row, bucket's size); none is filled to half or less."""
   found, start = [], 0
   while start < count:
     left = count - start
-    size = next((bucket for bucket in BUCKETS if bucket >= left), BUCKETS[-1])
+    size = max(bucket for bucket in BUCKETS if bucket < 2 * left)
     found.append((start, size))
     start += size
   return found
@@ -160,29 +166,30 @@ def _paint(
   params: Any,
   crops: jax.Array,
   maps: jax.Array,
+  replaced: jax.Array,
   controls: jax.Array,
   condition: jax.Array,
 ) -> dict[str, jax.Array]:
   """A, then H, then I."""
   blend = networks['harmonization']
   foreground = proxy.foreground_mask(maps)
-  grown = jax.lax.reduce_window(
-    foreground, 0.0, jax.lax.max, (1, 2 * _MARGIN + 1, 2 * _MARGIN + 1, 1), (1, 1, 1, 1), 'SAME'
-  )
-  maps = jnp.where((grown > foreground)[..., 0], _SKIN, maps).astype(jnp.uint8)
+  replaced = jnp.maximum(replaced[..., None].astype(jnp.float32), foreground)
+  maps = jnp.where((replaced > foreground)[..., 0], _SKIN, maps).astype(jnp.uint8)
   images = _signed(crops)
   painter = networks['anonymization']
   small = resize_nearest(maps, painter.input.image_size)
   face: Any = painter.module.apply({'params': params['anonymization']}, controls, small)
   face = _resized(face, images.shape[1])
-  inputs = harmonization.harmonizer_inputs(grown, jnp.where(grown > 0, face, images), condition)
+  shown = jnp.where(replaced > 0, face, images)
+  inputs = harmonization.harmonizer_inputs(replaced, shown, condition)
   rgb: Any = blend.module.apply({'params': params['harmonization']}, inputs)
-  side = rgb.shape[1]
-  mask = jnp.repeat(jnp.repeat(grown, side // grown.shape[1], 1), side // grown.shape[1], 2)
+  side, mask = rgb.shape[1], replaced
+  for axis in (1, 2):
+    mask = jnp.repeat(mask, side // images.shape[1], axis)
   weight = harmonization.feather(mask, blend.input.feather)
   painted = weight * rgb + (1 - weight) * _resized(condition, side)
   judge = networks['identity']
-  similarity = _similarity(judge, params['identity'], images, _resized(painted, side), grown)
+  similarity = _similarity(judge, params['identity'], images, _resized(painted, side), replaced)
   return {
     'painted': jnp.round(jnp.clip(painted * 127.5 + 127.5, 0, 255)).astype(jnp.uint8),
     'mask': mask[..., 0] > 0,
