@@ -120,9 +120,11 @@ def test_pictures_without_faces_need_a_flag(photos):
 
 
 @pytest.mark.parametrize('count', [1, 2])
-def test_inputs_that_are_not_there_need_neither_weights_nor_a_detector(photos, monkeypatch, count):
-  monkeypatch.setattr(detection, 'load_detector', None)
-  assert run(*[f'missing{n}.png' for n in range(count)], '-o', 'out', method='synthesize') == 1
+def test_inputs_that_are_not_there_need_neither_weights_nor_a_detector(photos, capsys, count):
+  names = [f'missing{n}.png' for n in range(count)]
+  assert run(*names, '-o', 'out', method='synthesize') == 1
+  lines = capsys.readouterr().err.splitlines()
+  assert lines == [f'anon-jax: {n} cannot be found (No such file or directory)' for n in names]
 
 
 def test_inputs_are_not_replaced_without_being_told_to(photos, capsys):
@@ -154,6 +156,8 @@ def test_the_manifest_is_no_picture(photos, capsys, place):
   assert run('a.png', 'b.png', '-o', 'out', '--manifest', place) == 1
   assert 'would be both the manifest and a picture' in capsys.readouterr().err
   assert list((photos / 'out').iterdir()) == []
+  assert run('a.png', '-o', 'new.png', '--manifest', './new.PNG') == 1
+  assert not (photos / 'new.png').exists()
 
 
 def test_a_foreign_file_is_not_overwritten_by_the_manifest(photos, capsys):

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import anon_jax
 from anon_jax.inference import detection
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.decisions import Request
@@ -143,3 +144,9 @@ def test_importing_it_imports_nothing_that_only_training_needs(module):
   )
   done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
   assert done.returncode == 0, done.stderr
+
+
+def test_the_package_hands_out_the_anonymizer_on_demand():
+  assert anon_jax.Anonymizer is Anonymizer
+  with pytest.raises(AttributeError, match="has no attribute 'Anonymiser'"):
+    _ = anon_jax.Anonymiser
