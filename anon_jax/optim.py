@@ -8,12 +8,24 @@ import optax
 
 from anon_jax.state import Net
 
+_LOWEST_RATE = 0.01  # of the rate, where a cosine ends
+
 
 def adam(
-  learning_rate: optax.ScalarOrSchedule, b1: float, b2: float
+  learning_rate: float, b1: float, b2: float, decay_steps: int = 0
 ) -> optax.GradientTransformation:
-  """Adam as in the design card's section 3 (.5, .999; generator 1e-4, discriminator 4e-4)."""
-  return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
+  """Adam (paper 4.1: .5, .999; generator 1e-4, discriminator 4e-4).
+
+  Args:
+    learning_rate: at the first step.
+    b1: decay of the gradient's average.
+    b2: decay of its square's.
+    decay_steps: updates over which the rate falls to a hundredth by a cosine; 0 keeps it.
+  """
+  rate: optax.ScalarOrSchedule = learning_rate
+  if decay_steps:
+    rate = optax.cosine_decay_schedule(learning_rate, decay_steps, _LOWEST_RATE)
+  return optax.adam(rate, b1=b1, b2=b2, eps=1e-8)
 
 
 def new_net(params: Any, optimizer: optax.GradientTransformation) -> Net:

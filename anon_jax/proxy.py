@@ -31,6 +31,11 @@ def foreground_mask(maps: jax.Array) -> jax.Array:
   return member[..., None].astype(jnp.float32)
 
 
+def to_signed(images: jax.Array | np.ndarray) -> jax.Array:
+  """Turns uint8 pictures into float32 in [-1, 1]."""
+  return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1
+
+
 @functools.lru_cache(maxsize=32)
 def blur_matrix(size: int, sigma: float) -> np.ndarray:
   """Returns the [size, size] float32 matrix whose product with a column is its Gaussian blur.

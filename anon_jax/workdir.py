@@ -50,7 +50,8 @@ def _saved(path: pathlib.Path) -> dict[str, Any] | None:
   return content
 
 
-def _has_checkpoint(workdir: pathlib.Path) -> bool:
+def has_checkpoint(workdir: pathlib.Path) -> bool:
+  """Tells whether a run has been saved there, so that it goes on instead of starting."""
   folder = workdir / 'checkpoints'
   return folder.is_dir() and any(path.name.isdecimal() for path in folder.iterdir())
 
@@ -71,7 +72,7 @@ def require_same_config(
     ConfigError: a field differs that may not.
     WorkdirError: config.json is missing or broken beside checkpoints.
   """
-  if not _has_checkpoint(workdir):
+  if not has_checkpoint(workdir):
     return
   saved = _saved(workdir / 'config.json')
   if saved is None:
@@ -92,7 +93,7 @@ def require_same_data(workdir: pathlib.Path, given: Mapping[str, str]) -> None:
     WorkdirError: they are others; the iterator in the checkpoint would point to other pictures.
   """
   saved = _saved(workdir / 'data.json')
-  if not _has_checkpoint(workdir) or saved is None or saved == dict(given):
+  if not has_checkpoint(workdir) or saved is None or saved == dict(given):
     return
   changed = [
     f'{name}: {saved.get(name, "(absent)")} -> {given.get(name, "(absent)")}'

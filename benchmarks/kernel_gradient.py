@@ -17,7 +17,8 @@ import numpy as np
 from anon_jax.losses.diffaugment import DiffAugment
 from anon_jax.nets import anonymization, convolution, harmonization, identity, segmentation
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
-from anon_jax.steps.anonymize import AnonymizeOptions, Nets, make_anonymize_stage
+from anon_jax.steps.anonymize import make_anonymize_stage
+from anon_jax.steps.guided_parts import GuidedOptions, Nets
 from anon_jax.steps.harmonize import HarmonizeOptions, make_harmonize_stage
 from anon_jax.steps.identity import IdentityOptions, make_identity_stage
 from anon_jax.steps.segment import SegmentOptions, make_segment_stage
@@ -33,10 +34,9 @@ def stages() -> dict[str, tuple[Stage, int]]:
   )
   judge = identity.IdentityNet(identity.WIDTHS['small'])
   critic = MultiScaleDiscriminator(2, 32, 3, jnp.float32, True, _PEOPLE)
-  options = AnonymizeOptions(
+  options = GuidedOptions(
     _SIDE,
     8,
-    projection=True,
     reconstruction_share=0.5,
     reconstruction_weight=10.0,
     real_pairs_weight=1.0,

@@ -11,6 +11,7 @@ def get_config():
   config.images_per_identity = 4
   config.adam_b1 = 0.9
   config.num_train_steps = 20_000
+  config.decay_steps = 20_000
   config.eval_examples = 0
   return config
 

@@ -17,7 +17,7 @@ from anon_jax import proxy
 from anon_jax.config import defaults
 from anon_jax.data.procedural import ProceduralFaces
 from anon_jax.nets.harmonization import feather
-from anon_jax.steps.harmonize import to_signed
+from anon_jax.proxy import to_signed
 from anon_jax.telemetry import grid
 
 IMAGES = pathlib.Path(__file__).parent / 'images'

@@ -18,9 +18,9 @@ from anon_jax.nets.anonymization import HIDDEN, AnonymizationNet, widths_for
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.identity import WIDTHS, IdentityNet
+from anon_jax.proxy import to_signed
 from anon_jax.steps.blended import BlendedOptions
 from anon_jax.steps.guided_parts import Nets
-from anon_jax.steps.harmonize import to_signed
 from anon_jax.steps.joint import BlendingNets, make_joint_stage
 from anon_jax.steps.single_stage import make_single_stage
 

@@ -102,8 +102,14 @@ def test_only_run_length_and_cadences_may_differ_when_a_run_is_resumed():
     "preset: 'base' -> 'tiny'",
     'seed: 0 -> 4',
   ]
+
+
+def test_a_field_that_is_younger_than_a_run_had_its_default_there():
+  saved = configs.defaults('harmonize').to_dict()
   older = {k: v for k, v in saved.items() if k != 'flip'}
-  assert configs.differences(older, saved) == ["flip: '(absent)' -> True"]
+  assert configs.differences(older, saved) == []
+  assert configs.differences(older, saved | {'flip': False}) == ['flip: True -> False']
+  assert configs.differences(saved | {'gone': 1}, saved) == ["gone: 1 -> '(absent)'"]
 
 
 def test_the_reference_in_the_docs_is_what_the_table_of_fields_writes():

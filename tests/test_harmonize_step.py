@@ -11,7 +11,8 @@ import pytest
 from anon_jax import optim, parallel, train
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
-from anon_jax.steps.harmonize import HarmonizeOptions, make_harmonize_stage, to_signed
+from anon_jax.proxy import to_signed
+from anon_jax.steps.harmonize import HarmonizeOptions, make_harmonize_stage
 
 SIDE = 16
 

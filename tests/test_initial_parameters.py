@@ -4,12 +4,21 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 from test_train import STAGE, _run
 
 from anon_jax import parallel, train
 from anon_jax.checkpoints import CheckpointError
+from anon_jax.experiment import building, pretrained
+from anon_jax.experiment.parts import Experiment
+from anon_jax.inference import export, weights
+from anon_jax.inference.records import DataSet, IdentityInput, Input, Training
+from anon_jax.inference.runs import Source
+from anon_jax.nets.frozen import WeightsError
+from anon_jax.nets.identity import IdentityNet
+from anon_jax.nets.segmentation import SegmentationNet
 
 GIVEN = {'generator': {'w': np.array([1.0, 2.0, 3.0], np.float32)}}
 STARTED = dataclasses.replace(STAGE, initial=GIVEN)
@@ -65,3 +74,69 @@ def test_a_run_that_goes_on_does_not_start_from_them_again(tmp_path):
   np.testing.assert_array_equal(
     resumed.nets['generator'].params['w'], cut.state.nets['generator'].params['w']
   )
+
+
+NETWORKS = {
+  'segmentation': (SegmentationNet((4, 6)), Input(16)),
+  'identity': (IdentityNet((4, 6), 5), IdentityInput(16)),
+}
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+  """A folder of an exported S and I, and their parameters."""
+  folder, sources = tmp_path_factory.mktemp('exported') / 'weights', {}
+  for name, (module, shown) in NETWORKS.items():
+    shapes = weights.shapes_of(module, shown.image_size)
+    params = weights.nested(
+      {leaf: np.full(shape, 0.5, np.float32) for leaf, shape in shapes.items()}
+    )
+    training = Training(name, 7, 'tiny', (DataSet('fasseg', 0.8),), 3, 24)
+    sources[name] = Source(folder, module, params, shown, training, 'FASSEG: no licence stated')
+  export.write_folder(folder, sources, 'float16')
+  return folder, {name: source.params for name, source in sources.items()}
+
+
+def _config(stage, folder, **more):
+  return ml_collections.ConfigDict({'stage': stage, 'start_from': str(folder), **more})
+
+
+def test_exported_networks_go_to_those_of_the_stage_that_they_are(exported):
+  folder, params = exported
+  for stage, name, own in (
+    ('segment', 'segmentation', 'segmenter'),
+    ('identity', 'identity', 'identity'),
+    ('anonymize', 'identity', 'identity'),
+  ):
+    found = pretrained.load_exported(_config(stage, folder))
+    assert list(found) == [own]
+    jax.tree.map(np.testing.assert_array_equal, found[own], params[name])
+
+
+def test_a_folder_that_has_none_of_a_stages_networks_is_refused(exported):
+  with pytest.raises(CheckpointError, match='holds no harmonization, which stage') as caught:
+    pretrained.load_exported(_config('harmonize', exported[0]))
+  assert '\n' not in str(caught.value)
+  with pytest.raises(WeightsError, match='holds no trained networks'):
+    pretrained.load_exported(_config('segment', exported[0].parent))
+
+
+def test_a_run_starts_from_exported_networks_unless_it_goes_on(exported, tmp_path, monkeypatch):
+  folder, _ = exported
+  built = Experiment(STAGE, None, {}, None, {})
+  monkeypatch.setitem(building.BUILDERS, 'segment', lambda *_: built)
+  config = _config('segment', folder)
+  started = building.build(config, tmp_path, None)
+  assert list(started.stage.initial) == ['segmenter']
+  assert building.build(_config('segment', ''), tmp_path, None) is built
+  (tmp_path / 'checkpoints' / '4').mkdir(parents=True)
+  assert building.build(config, tmp_path, None) is built
+
+
+def test_what_identity_from_names_comes_before_what_was_exported(exported, tmp_path, monkeypatch):
+  stage = dataclasses.replace(STAGE, initial={'identity': 'its own'})
+  monkeypatch.setitem(
+    building.BUILDERS, 'anonymize', lambda *_: Experiment(stage, None, {}, None, {})
+  )
+  built = building.build(_config('anonymize', exported[0]), tmp_path, None)
+  assert built.stage.initial == {'identity': 'its own'}

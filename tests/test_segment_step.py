@@ -17,8 +17,9 @@ from anon_jax.data.errors import DatasetError
 from anon_jax.experiment import segment
 from anon_jax.losses.segmentation import MERGED, allowed_classes, cross_entropy
 from anon_jax.nets.segmentation import WIDTHS, SegmentationNet
+from anon_jax.proxy import to_signed
 from anon_jax.steps import augmentation
-from anon_jax.steps.segment import SegmentOptions, make_segment_stage, to_signed
+from anon_jax.steps.segment import SegmentOptions, make_segment_stage
 
 SIDE = 16
 PLAIN = {'colour': 0.0, 'occluded': 0.0}

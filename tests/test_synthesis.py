@@ -1,5 +1,6 @@
 """Synthesis with real networks of random parameters: what gets into a new face, what does not."""
 
+import dataclasses
 import functools
 import math
 
@@ -9,7 +10,7 @@ import pytest
 
 from anon_jax import proxy
 from anon_jax.data import semantic
-from anon_jax.inference import crops, ladder, weights
+from anon_jax.inference import crops, ladder, synthesis, weights
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.decisions import Request, Trust
 from anon_jax.inference.errors import InferenceError
@@ -26,19 +27,22 @@ SKIN, HAIR = (semantic.CLASSES.index(name) for name in ('skin', 'hair'))
 
 
 @functools.cache
-def _weights(upscale=1):
-  """Returns networks of random parameters; S, A and I have other sizes than H."""
+def _weights(upscale=1, share=0.8):
+  """Returns networks of random parameters; S, A and I have other sizes than H.
+
+  A and I look at three quarters of what S and H do.
+  """
   nets = {
     'segmentation': (SegmentationNet((8, 12)), Input(16)),
     'anonymization': (
       AnonymizationNet(IDENTITIES, widths_for('tiny', 32), HIDDEN['tiny']),
-      Input(32),
+      Input(32, share),
     ),
     'harmonization': (
       HarmonizationNet(WIDTHS['tiny'], upscale),
       HarmonizationInput(SIZE, condition_sigma=SIGMA),
     ),
-    'identity': (IdentityNet((8, 16)), IdentityInput(16)),
+    'identity': (IdentityNet((8, 16)), IdentityInput(16, share)),
   }
   rng, found = np.random.default_rng(0), {}
   for name, (module, shown) in nets.items():
@@ -119,23 +123,28 @@ def test_conditions_are_blurred_crops(synthesizer):
 def test_rows_of_a_batch_are_what_they_are_alone(synthesizer):
   images, count = _noise(5, SIZE, SIZE, 3), 5  # in two portions
   maps = synthesizer.maps(images)
-  together = synthesizer.paint(images, maps, _controls(count))
+  replaced = np.isin(maps, semantic.FOREGROUND)
+  together = synthesizer.paint(images, maps, _controls(count), replaced=replaced)
   for n in range(count):
     row = slice(n, n + 1)
     np.testing.assert_array_equal(synthesizer.maps(images[row])[0], maps[n])
-    alone = synthesizer.paint(images[row], maps[row], _controls(count)[row])
+    alone = synthesizer.paint(images[row], maps[row], _controls(count)[row], replaced=replaced[row])
     assert abs(alone.painted[0].astype(int) - together.painted[n]).max() <= 1
     np.testing.assert_array_equal(alone.mask[0], together.mask[n])
     np.testing.assert_allclose(alone.similarity[0], together.similarity[n], atol=1e-3)
 
 
 def _paint(synthesizer, image, semantic_map=None, replaced=None, seed=0):
+  """Paints one face; two pixels about the foreground are replaced unless others are named."""
+  semantic_map = _map() if semantic_map is None else semantic_map
+  if replaced is None:
+    replaced = crops.grown(np.isin(semantic_map, semantic.FOREGROUND), 2)
   return synthesizer.paint(
     image[None],
-    (_map() if semantic_map is None else semantic_map)[None],
+    semantic_map[None],
     _controls(1, seed),
-    _conditions(1),
-    None if replaced is None else replaced[None],
+    replaced=replaced[None],
+    conditions=_conditions(1),
   )
 
 
@@ -153,7 +162,7 @@ def test_no_pixel_of_the_foreground_gets_into_the_painted_crop(synthesizer):
   assert (_paint(synthesizer, image, replaced=replaced, seed=1).painted != one.painted).any()
 
 
-def test_two_pixels_about_the_foreground_are_replaced_unless_others_are_named(synthesizer):
+def test_what_is_named_is_replaced_and_never_less_than_the_foreground(synthesizer):
   image, foreground = _noise(SIZE, SIZE, 3), np.isin(_map(), semantic.FOREGROUND)
   found = _paint(synthesizer, image)
   np.testing.assert_array_equal(found.mask[0], crops.grown(foreground, 2))
@@ -190,7 +199,46 @@ def test_what_is_replaced_beside_the_foreground_is_painted_as_skin(synthesizer):
   assert (eyes != one).any()
 
 
-def test_similarity_compares_the_foregrounds_of_the_original_and_the_result(synthesizer):
+def test_a_paints_where_it_looked_and_beyond_h_is_shown_the_condition(synthesizer, monkeypatch):
+  image, shown = _noise(SIZE, SIZE, 3), []
+  whole = np.full((SIZE, SIZE), SKIN, np.uint8)
+  inputs = synthesis.harmonization.harmonizer_inputs
+  monkeypatch.setattr(
+    synthesis.harmonization,
+    'harmonizer_inputs',
+    lambda mask, picture, condition: shown.append(picture) or inputs(mask, picture, condition),
+  )
+  painter = _weights().anonymization
+  with jax.disable_jit():
+    Synthesizer(_weights()).paint(
+      image[None],
+      whole[None],
+      _controls(1),
+      replaced=whole[None] > 0,
+      conditions=_conditions(1),
+    )
+  face = painter.module.apply(
+    {'params': painter.params}, _controls(1), np.full((1, 32, 32), SKIN, np.uint8)
+  )
+  wanted = _conditions(1)
+  wanted[:, 4:28, 4:28] = jax.image.resize(face, (1, 24, 24, 3), 'bilinear')
+  np.testing.assert_allclose(shown[0], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('name', 'share'),
+  [('segmentation', 0.8), ('harmonization', 0.5), ('anonymization', 0.5), ('identity', 0.4)],
+)
+def test_networks_that_were_shown_other_crops_are_refused(name, share):
+  net = getattr(_weights(), name)
+  other = dataclasses.replace(net, input=dataclasses.replace(net.input, face_share=share))
+  with pytest.raises(InferenceError, match=f'{name} was trained on crops') as caught:
+    Synthesizer(dataclasses.replace(_weights(), **{name: other}))
+  assert '\n' not in str(caught.value)
+
+
+def test_similarity_compares_the_foregrounds_of_the_original_and_the_result():
+  synthesizer = Synthesizer(_weights(share=0.6))
   image = _noise(SIZE, SIZE, 3)
   found = _paint(synthesizer, image)
   mask = found.mask[0][1::2, 1::2][..., None]  # nearest, at half the size

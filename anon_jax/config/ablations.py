@@ -4,10 +4,11 @@ A and D_A in the meanings of shared fields stand for the one generator and its d
 `single_stage`, and in `joint` for both pairs of networks.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from anon_jax.config import anonymize, harmonize
-from anon_jax.config.field import Field
+from anon_jax.config.field import ConfigError, Field
 
 FIELDS: dict[str, Field] = anonymize.FIELDS | {
   name: harmonize.FIELDS[name] for name in ('condition_sigma', 'feather')
@@ -16,4 +17,12 @@ FIELDS: dict[str, Field] = anonymize.FIELDS | {
 # What makes a run that a test can wait for.
 TINY: dict[str, Any] = anonymize.TINY
 
-check_together = anonymize.check_together
+
+def check_together(values: Mapping[str, Any]) -> None:
+  """Refuses fields that are fine one by one and not together."""
+  anonymize.check_together(values)
+  if values['start_from']:
+    raise ConfigError(
+      f'config.start_from={values["start_from"]!r}: networks of ablations are not exported, so a '
+      'run cannot start from them; leave it empty.'
+    )

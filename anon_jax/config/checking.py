@@ -125,6 +125,8 @@ def differences(
 ) -> list[str]:
   """Lists what was changed between a run and its resumption and may not be.
 
+  A field that one of them lacks, because it is younger than the run, has its default there.
+
   Args:
     saved: the config that the run was started with.
     given: the config that it is to go on with, checked.
@@ -137,7 +139,8 @@ def differences(
   fields = _fields(given['stage'])
   changed = []
   for name in sorted(set(saved) | set(given)):
-    old, new = saved.get(name, '(absent)'), given.get(name, '(absent)')
+    default = fields[name].default if name in fields else '(absent)'
+    old, new = saved.get(name, default), given.get(name, default)
     free = name in fields and (fields[name].resumable or (measuring and fields[name].measured))
     if old != new and not free:
       changed.append(f'{name}: {old!r} -> {new!r}')

@@ -31,6 +31,13 @@ FIELDS: dict[str, Field] = {
     **between(0.1, 1.0),
     measured=True,
   ),
+  'face_share': Field(
+    0.6,
+    'Height of the face box as a share of the crop, which the data set and `crop` bring about; '
+    'exported with the networks. S and H need 0.6, A and its I may look closer.',
+    **between(0.3, 1.0),
+    measured=True,
+  ),
   'crop_jitter': Field(
     0.05, 'Largest random change of the square, as a share of its side.', **between(0.0, 0.5)
   ),
@@ -39,6 +46,11 @@ FIELDS: dict[str, Field] = {
     2000,
     'Pictures of `procedural_faces`, a tenth more for evaluation.',
     **at_least(1),
+    measured=True,
+  ),
+  'start_from': Field(
+    '',
+    'Folder of exported networks that this run starts from; empty starts from random parameters.',
     measured=True,
   ),
   'image_size': Field(128, "Side of the networks' output in pixels.", **multiple_of(16)),
@@ -92,6 +104,12 @@ FIELDS: dict[str, Field] = {
   ),
   'adam_b1': Field(0.5, "Adam's first decay.", **between(0.0, 0.9999)),
   'adam_b2': Field(0.999, "Adam's second decay.", **between(0.0, 0.99999)),
+  'decay_steps': Field(
+    0,
+    'Steps over which all rates fall to a hundredth by a cosine; 0 keeps them.',
+    **at_least(0),
+    resumable=True,
+  ),
   'generator_lr': Field(1e-4, "Adam's rate for the generator.", **between(0.0, 1.0)),
   'discriminator_lr': Field(4e-4, "Adam's rate for the discriminator.", **between(0.0, 1.0)),
 }

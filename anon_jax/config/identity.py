@@ -33,15 +33,19 @@ FIELDS: dict[str, Field] = BATCHES | {
     True,
     'Show I the foreground alone, as it will see the faces of A; false shows the whole crop.',
   ),
-  'proxy_scale': Field(3.0, 'Length given to the proxies.', **between(0.01, 100.0)),
+  'proxy_scale': Field(
+    9.0,
+    'Length given to the proxies, beside embeddings of length 1; 9 is what 3 for both comes to.',
+    **between(0.01, 100.0),
+  ),
   'label_smoothing': Field(
     0.1, 'Share of the label given to the other identities.', **between(0.0, 0.99)
   ),
   'positive_in_denominator': Field(
     True, "Keep the true proxy in the denominator; false is the paper's own form of Proxy-NCA."
   ),
-  'identity_lr': Field(5e-4, "Adam's rate for I.", **between(0.0, 1.0)),
-  'proxy_lr': Field(1e-3, "Adam's rate for the proxies.", **between(0.0, 1.0)),
+  'identity_lr': Field(1e-3, "Adam's rate for I.", **between(0.0, 1.0)),
+  'proxy_lr': Field(1e-2, "Adam's rate for the proxies.", **between(0.0, 1.0)),
 }
 
 # What makes a run that a test can wait for.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anon_jax.config.field import Field, at_least, between, one_of
+from anon_jax.config.field import Field, between, one_of
 from anon_jax.config.mixture import SYNTAX, parse_mixture
 
 FIELDS: dict[str, Field] = {
@@ -19,12 +19,6 @@ FIELDS: dict[str, Field] = {
     measured=True,
   ),
   'segmenter_lr': Field(1e-3, "Adam's rate for S.", **between(0.0, 1.0)),
-  'decay_steps': Field(
-    0,
-    'Steps over which the rate falls to a hundredth by a cosine; 0 keeps it.',
-    **at_least(0),
-    resumable=True,
-  ),
   'parts_weight': Field(
     2.0, 'Weight of pixels of brows, eyes, nose and mouth in the loss.', **between(0.1, 100.0)
   ),

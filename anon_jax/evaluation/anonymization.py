@@ -18,7 +18,7 @@ from anon_jax.data.identity_batches import IdentitySource
 from anon_jax.evaluation import identification, quality
 from anon_jax.evaluation.crop_recognition import CropRecogniser
 from anon_jax.evaluation.intervals import bootstrap_mean
-from anon_jax.steps.harmonize import to_signed
+from anon_jax.proxy import to_signed
 from anon_jax.steps.stage import Paint
 
 

@@ -17,7 +17,9 @@ from anon_jax.nets import recognition
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.recognition import Recogniser
 
-# Medians of the landmarks of the 4,309 training crops of `celeba`, as shares of the crop's side.
+# Medians of the landmarks of the 4,309 training crops of `celeba`, as shares of the side of a crop
+# whose face box has 60 % of it.
+_FACE_SHARE = 0.6
 LANDMARKS = ((0.395, 0.437), (0.605, 0.437), (0.5, 0.565), (0.405, 0.65), (0.595, 0.65))
 
 
@@ -28,22 +30,29 @@ class CropRecogniser(NamedTuple):
     name: key of `recognition.RECOGNISERS`.
     recogniser: the network.
     params: its weights.
+    face_share: height of the face box as a share of the crops' side.
   """
 
   name: str
   recogniser: Recogniser
   params: Any
+  face_share: float = _FACE_SHARE
 
   def embed(self, params: Any, crops: jax.Array) -> jax.Array:
     """Embeds crops [b, s, s, 3], RGB in [-1, 1], as unit vectors float32 [b, d]; traceable."""
-    return self.recogniser.apply(params, cut_faces(crops, self.recogniser.alignment))
+    faces = cut_faces(crops, self.recogniser.alignment, self.face_share)
+    return self.recogniser.apply(params, faces)
 
 
-def cut_faces(crops: jax.Array, template: alignment.Template) -> jax.Array:
+def cut_faces(
+  crops: jax.Array, template: alignment.Template, face_share: float = _FACE_SHARE
+) -> jax.Array:
   """Cuts [b, s, s, 3] to the recogniser's [b, height, width, 3], bilinearly, without turning."""
-  side = crops.shape[1]
-  points = tuple((x * side, y * side) for x, y in LANDMARKS)
-  matrix = alignment.fit_similarity(points, template)
+  side, closer = crops.shape[1], face_share / _FACE_SHARE
+  points = [
+    (side * (0.5 + closer * (x - 0.5)), side * (0.5 + closer * (y - 0.5))) for x, y in LANDMARKS
+  ]
+  matrix = alignment.fit_similarity(tuple(points), template)
   scale = jnp.array([matrix[1, 1], matrix[0, 0]], jnp.float32)
   # The fit's small turn is left out, and its middle kept.
   middle = np.mean(points, axis=0)
@@ -56,9 +65,9 @@ def cut_faces(crops: jax.Array, template: alignment.Template) -> jax.Array:
 
 
 def load_crop_recogniser(
-  name: str, folders: Sequence[str | Path]
+  name: str, folders: Sequence[str | Path], face_share: float = _FACE_SHARE
 ) -> tuple[CropRecogniser | None, str]:
-  """Loads a recogniser, or says why there is none.
+  """Loads a recogniser for crops of one `face_share`, or says why there is none.
 
   Returns:
     The recogniser and '', or None and the reason, for the report.
@@ -70,7 +79,7 @@ def load_crop_recogniser(
     recogniser, params = recognition.load_recogniser(name, folders)
   except WeightsError as error:
     return None, str(error)
-  return CropRecogniser(name, recogniser, jax.device_put(params)), ''
+  return CropRecogniser(name, recogniser, jax.device_put(params), face_share), ''
 
 
 def embed_all(

@@ -1,5 +1,6 @@
 """From a checked config to everything that a run needs."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +9,18 @@ import jax
 
 from anon_jax import train as training
 from anon_jax.config.mixture import with_absolute_folders
-from anon_jax.experiment import ablations, anonymize, harmonize, identity, segment, sources
+from anon_jax.experiment import (
+  ablations,
+  anonymize,
+  harmonize,
+  identity,
+  pretrained,
+  segment,
+  sources,
+)
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets import perceptual
+from anon_jax.workdir import has_checkpoint
 
 
 def resolve(config: Any) -> Any:
@@ -23,7 +33,7 @@ def resolve(config: Any) -> Any:
     WeightsError: none is available.
   """
   config = config.copy_and_resolve_references()
-  for name in ('manual_dir', 'data_dir', 'weights_dir', 'identity_from'):
+  for name in ('manual_dir', 'data_dir', 'weights_dir', 'identity_from', 'start_from'):
     if config.get(name):
       config[name] = str(pathlib.Path(config[name]).expanduser().absolute())
   if config.get('mixture'):
@@ -61,9 +71,13 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
 
   Raises:
     DatasetError: missing or broken data.
-    WeightsError: missing or damaged published weights.
+    WeightsError: missing or damaged published weights, or exported networks to start from.
   """
-  return BUILDERS[config.stage](config, workdir, mesh)
+  built = BUILDERS[config.stage](config, workdir, mesh)
+  if not config.start_from or has_checkpoint(workdir):
+    return built
+  initial = pretrained.load_exported(config) | built.stage.initial  # identity_from comes first
+  return built._replace(stage=dataclasses.replace(built.stage, initial=initial))
 
 
 def make_plan(config: Any) -> training.Plan:

@@ -21,6 +21,7 @@ from anon_jax.nets import identity
 from anon_jax.state import TrainState
 from anon_jax.steps.guided_parts import Nets
 from anon_jax.steps.stage import Stage
+from anon_jax.workdir import has_checkpoint
 
 log = logging.getLogger('anon_jax')
 
@@ -46,11 +47,11 @@ def build(config: Any, workdir: pathlib.Path, make_stage: MakeStage) -> Experime
 
 def _pretrained_identity(config: Any, workdir: pathlib.Path) -> Any:
   """Loads what I starts from; a run that goes on has its own I in its checkpoints."""
-  checkpoints = workdir / 'checkpoints'
-  if checkpoints.is_dir() and any(path.name.isdigit() for path in checkpoints.iterdir()):
+  if has_checkpoint(workdir):
     return None
   if not config.identity_from:
-    log.warning('I starts from scratch: identity_from names no identity run.')
+    if not config.start_from:
+      log.warning('I starts from scratch: identity_from names no identity run.')
     return None
   found = pretrained.load_identity(config)
   log.warning('I starts from step %d of %s.', found.step, config.identity_from)
@@ -115,7 +116,7 @@ def make_evaluate(
 ) -> training.Evaluate:
   """Returns a function that measures a state, writes the report and returns scalars."""
   recogniser, missing = crop_recognition.load_crop_recogniser(
-    RECOGNISER, sources.weights_folders(config)
+    RECOGNISER, sources.weights_folders(config), config.face_share
   )
   people = anonymization.People(*opened, numbers, sources.make_view(config))
   sizes = anonymization.Sizes(

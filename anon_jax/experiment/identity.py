@@ -52,6 +52,7 @@ def make_stage(config: Any, count: int) -> Stage:
       proxy_lr=config.proxy_lr,
       adam_b1=config.adam_b1,
       adam_b2=config.adam_b2,
+      decay_steps=config.decay_steps,
       ema_decay=config.ema_decay,
     ),
   )
@@ -63,7 +64,7 @@ def make_evaluate(
   """Returns a function that measures a state, writes the report and returns scalars."""
   batches = sources.held_out_batches(config, source)
   recogniser, missing = crop_recognition.load_crop_recogniser(
-    RECOGNISER, sources.weights_folders(config)
+    RECOGNISER, sources.weights_folders(config), config.face_share
   )
   facts = {
     'dataset': config.dataset,

@@ -33,7 +33,7 @@ def make_discriminator(config: Any, identities: int = 0) -> MultiScaleDiscrimina
   )
 
 
-def rates(config: Any) -> dict[str, float]:
+def rates(config: Any) -> dict[str, Any]:
   """Returns the options of the optimizers that every adversarial stage has."""
-  names = ('generator_lr', 'discriminator_lr', 'adam_b1', 'adam_b2', 'ema_decay')
+  names = ('generator_lr', 'discriminator_lr', 'adam_b1', 'adam_b2', 'decay_steps', 'ema_decay')
   return {name: config[name] for name in names}

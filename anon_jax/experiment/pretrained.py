@@ -1,6 +1,7 @@
-"""IdentityNet out of the workdir of an identity run."""
+"""What networks start from: I of an identity run, or networks that were exported."""
 
 import json
+import logging
 import pathlib
 from typing import Any, NamedTuple
 
@@ -10,6 +11,10 @@ import ml_collections
 from anon_jax import parallel, train
 from anon_jax.checkpoints import CheckpointError, Checkpoints
 from anon_jax.experiment import identities, identity
+from anon_jax.inference import weights
+from anon_jax.inference.runs import AVERAGES
+
+log = logging.getLogger('anon_jax')
 
 _WAY_OUT = 'give the workdir of a run of configs/identity_celeba.py, or leave identity_from empty'
 
@@ -58,6 +63,31 @@ def load_identity(config: Any) -> Pretrained:
   finally:
     saved.close()
   return Pretrained(jax.device_get(state.ema['identity']), step)
+
+
+def load_exported(config: Any) -> dict[str, Any]:
+  """Loads those networks of the folder `config.start_from` that the config's stage trains.
+
+  Returns:
+    Parameters, host arrays, by the names that the networks have in the stage's state.
+
+  Raises:
+    CheckpointError: the folder has none of them.
+    WeightsError: it is missing, or its files are damaged.
+  """
+  folder, wanted = pathlib.Path(config.start_from), AVERAGES[config.stage]
+  found = weights.load_weights(folder)
+  networks = {name: getattr(found, name) for name in wanted}
+  initial = {wanted[name]: net.params for name, net in networks.items() if net is not None}
+  if not initial:
+    raise CheckpointError(
+      f'start_from={str(folder)!r} holds no {" or ".join(wanted)}, which stage {config.stage!r} '
+      'trains; give a folder that has one, or leave start_from empty.'
+    )
+  for name, net in networks.items():
+    if net is not None:
+      log.warning('%s starts from step %d in %s.', name, net.entry.training.steps, folder)
+  return initial
 
 
 def _config_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:

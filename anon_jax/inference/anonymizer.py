@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,9 +10,10 @@ from anon_jax.inference import controls, covering, crops
 from anon_jax.inference.decisions import Anonymized, Decision, Request, Trust
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Detector, Face, Points
-from anon_jax.inference.ladder import Ladder
-from anon_jax.inference.synthesis import Synthesizer
-from anon_jax.inference.weights import load_weights
+
+if TYPE_CHECKING:  # they import jax, which the covering methods do without
+  from anon_jax.inference.ladder import Ladder
+  from anon_jax.inference.synthesis import Synthesizer
 
 METHODS = ('synthesize', *covering.METHODS)
 _FURTHEST = 1e6  # pixels of a box's corner from the picture's
@@ -39,7 +40,7 @@ class Anonymizer:
   def __init__(
     self,
     detector: Detector | None = None,
-    synthesizer: Synthesizer | None = None,
+    synthesizer: 'Synthesizer | None' = None,
     *,
     method: str = 'synthesize',
     trust: Trust | None = None,
@@ -54,8 +55,10 @@ class Anonymizer:
     self._detector, self._method, self._block, self._kernel = detector, method, block, kernel
     self._ladder: Ladder | None = None
     if method == 'synthesize' and synthesizer is not None:
+      from anon_jax.inference import ladder
+
       mixture = controls.parse(identity, synthesizer.identities) if identity else None
-      self._ladder = Ladder(synthesizer, trust or Trust(), key, mixture)
+      self._ladder = ladder.Ladder(synthesizer, trust or Trust(), key, mixture)
 
   @classmethod
   def from_pretrained(
@@ -96,6 +99,9 @@ class Anonymizer:
           "method 'synthesize' needs trained weights: give a folder that `anon-jax weights export` "
           'wrote, or choose fill, pixelate or blur.'
         )
+      from anon_jax.inference.synthesis import Synthesizer
+      from anon_jax.inference.weights import load_weights
+
       synthesizer = Synthesizer(load_weights(folder))
     if detector is None:
       # here and not above: users of their own detector need no onnxruntime

@@ -10,7 +10,6 @@ from PIL import Image
 from anon_jax.data import alignment
 from anon_jax.inference.faces import Face
 
-_CROP_SIDE = 1.6  # in heights of the face box
 _FINER = 4  # into how many pixels in each direction one of a mask is divided
 
 
@@ -58,7 +57,7 @@ def frame_of(face: Face) -> Frame:
   left, top, right, bottom = face.box
   upright = Frame(
     np.array([(left + right) / 2, (top + bottom) / 2]),
-    _CROP_SIDE * max(bottom - top, right - left),
+    alignment.CROP_SIDE * max(bottom - top, right - left),
     np.array([1.0, 0.0]),
     np.array([0.0, 1.0]),
   )
@@ -77,7 +76,7 @@ def level(face: Face) -> bool:
     return False
   centre, side, _, _ = alignment.crop_frame(face.landmarks)
   left, top, right, bottom = face.box
-  size = _CROP_SIDE * max(bottom - top, right - left)
+  size = alignment.CROP_SIDE * max(bottom - top, right - left)
   inside = left <= centre[0] <= right and top <= centre[1] <= bottom
   return bool(inside and size / 2 <= side <= size * 2)
 

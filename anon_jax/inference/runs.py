@@ -16,6 +16,7 @@ from flax import linen as nn
 from anon_jax.inference import weights
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.records import (
+  FACE_SHARE,
   DataSet,
   HarmonizationInput,
   IdentityInput,
@@ -39,7 +40,7 @@ UNKNOWN_START = 'and the terms of the pictures of the identity run that it start
 KNOWN_FOLDERS = ('utkface',)
 
 # Which networks a run has, and the names that their averages have in its state.
-_AVERAGES = {
+AVERAGES = {
   'segment': {'segmentation': 'segmenter'},
   'identity': {'identity': 'identity'},
   'harmonize': {'harmonization': 'generator'},
@@ -70,8 +71,8 @@ def read_run(workdir: pathlib.Path, face_folder: str | None) -> Iterator[tuple[s
     InferenceError: no run, no whole checkpoint, or a config.json that does not fit it.
   """
   config = _Config.read(workdir)
-  stage = config.text('stage', _AVERAGES)
-  names = _AVERAGES[stage]
+  stage = config.text('stage', AVERAGES)
+  names = AVERAGES[stage]
   step, averages = restore_averages(workdir / 'checkpoints')
   data, licence = _data_of(config, face_folder)
   training = Training(
@@ -100,8 +101,9 @@ def read_run(workdir: pathlib.Path, face_folder: str | None) -> Iterator[tuple[s
 def _build(name: str, config: '_Config', params: Mapping[str, Any]) -> tuple[nn.Module, Input]:
   """Builds a network as the stage of its run does, and says what it is shown."""
   preset, size = config.text('preset', segmentation.WIDTHS), config.whole('image_size')
+  share = config.number('face_share') if 'face_share' in config.values else FACE_SHARE
   if name == 'segmentation':
-    return segmentation.SegmentationNet(segmentation.WIDTHS[preset]), Input(size)
+    return segmentation.SegmentationNet(segmentation.WIDTHS[preset]), Input(size, share)
   if name == 'anonymization':
     net = anonymization.AnonymizationNet(
       identities=_identities(params),
@@ -109,18 +111,20 @@ def _build(name: str, config: '_Config', params: Mapping[str, Any]) -> tuple[nn.
       hidden=anonymization.HIDDEN[preset],
       spectral=config.flag('spectral'),
     )
-    return net, Input(size)
+    return net, Input(size, share)
   if name == 'harmonization':
     upscale = config.whole('upscale')
     shown = HarmonizationInput(
       size // max(upscale, 1),
+      share,
       condition_sigma=config.number('condition_sigma'),
       feather=config.whole('feather'),
     )
     return harmonization.HarmonizationNet(harmonization.WIDTHS[preset], upscale), shown
   # stage anonymize shows its I nothing but foregrounds, whatever the identity run did
   alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
-  return identity.IdentityNet(identity.WIDTHS[preset]), IdentityInput(size, foreground_only=alone)
+  shown_to_i = IdentityInput(size, share, foreground_only=alone)
+  return identity.IdentityNet(identity.WIDTHS[preset]), shown_to_i
 
 
 def _identities(params: Mapping[str, Any]) -> int:

@@ -16,18 +16,16 @@ import numpy as np
 
 from anon_jax import proxy
 from anon_jax.data import semantic
-from anon_jax.inference.crops import grown
 from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.records import FACE_SHARE
 from anon_jax.inference.weights import Network, Weights
 from anon_jax.nets import harmonization
 from anon_jax.nets.anonymization import masked, resize_nearest
 from anon_jax.nets.segmentation import segment
+from anon_jax.proxy import to_signed
 
 # A batch is filled up to one of these: a program is compiled for each, and kept on disk.
 BUCKETS = (1, 4, 16)
-# Pixels by which the foreground is grown where nobody says what shows some of it: enough for crops
-# that are upright and no larger than in their photograph (`crops.shows` tells for any).
-_MARGIN = 2
 _SKIN = semantic.CLASSES.index('skin')
 _NEEDED = ('segmentation', 'anonymization', 'harmonization', 'identity')
 
@@ -68,13 +66,17 @@ class Synthesizer:
         '`anon-jax weights export`, or choose another --method.'
       )
     self._networks: dict[str, Network[Any, Any]] = {n: getattr(weights, n) for n in _NEEDED}
-    self._params = {name: net.params for name, net in self._networks.items()}
+    _require_views(self._networks)
+    # once, not with each batch
+    self._params = jax.device_put({name: net.params for name, net in self._networks.items()})
     self.size = self._networks['harmonization'].input.image_size
     self.identities: int = self._networks['anonymization'].module.identities
     upscale = self._networks['harmonization'].module.upscale
     self.output_size = self.size * upscale
     self._segment = jax.jit(functools.partial(_maps, self._networks))
     self._paint = jax.jit(functools.partial(_paint, self._networks))
+    sigma = self._networks['harmonization'].input.condition_sigma
+    self._blur = jax.jit(lambda crops: proxy.appearance_condition(to_signed(crops), sigma))
 
   def maps(self, crops: np.ndarray) -> np.ndarray:
     """Finds semantic maps: uint8 crops [n, size, size, 3] -> uint8 [n, size, size]."""
@@ -82,19 +84,16 @@ class Synthesizer:
 
   def conditions(self, crops: np.ndarray) -> np.ndarray:
     """Blurs uint8 crops [n, size, size, 3] to appearance conditions, float32 in [-1, 1]."""
-    sigma = self._networks['harmonization'].input.condition_sigma
-    blurred = [
-      proxy.appearance_condition(_signed(crops[i : i + 1]), sigma) for i in range(len(crops))
-    ]
-    return np.concatenate([np.asarray(b) for b in blurred])
+    return self._in_buckets(self._blur, crops)
 
   def paint(
     self,
     crops: np.ndarray,
     maps: np.ndarray,
     controls: np.ndarray,
+    *,
+    replaced: np.ndarray,
     conditions: np.ndarray | None = None,
-    replaced: np.ndarray | None = None,
   ) -> Synthesized:
     """Paints a new face into each crop.
 
@@ -102,14 +101,12 @@ class Synthesizer:
       crops: uint8 [n, size, size, 3].
       maps: uint8 [n, size, size], semantic maps.
       controls: float32 [n, identities], mixtures of control identities.
+      replaced: bool [n, size, size], all pixels that show some of the foreground (`crops.shows`):
+        nothing of them is looked at. The foreground itself always belongs to them.
       conditions: float32 [n, size, size, 3] in [-1, 1]; None takes those of the crops.
-      replaced: bool [n, size, size], the foreground and all pixels that show some of it: nothing of
-        them is looked at. None takes the foreground and two pixels about it.
     """
     if conditions is None:
       conditions = self.conditions(crops)
-    if replaced is None:
-      replaced = grown(np.isin(maps, semantic.FOREGROUND), _MARGIN)
     outputs = self._in_buckets(
       lambda *rows: self._paint(self._params, *rows), crops, maps, replaced, controls, conditions
     )
@@ -127,6 +124,17 @@ class Synthesizer:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
+def _require_views(networks: dict[str, Network[Any, Any]]) -> None:
+  for name, net in networks.items():
+    share = net.input.face_share
+    closer = name in ('anonymization', 'identity')
+    if share != FACE_SHARE and not (closer and share > FACE_SHARE):
+      raise InferenceError(
+        f'{name} was trained on crops of which the face box has {share:g}; synthesis cuts '
+        f'{FACE_SHARE:g}{", or less for this network" if closer else ""}: export one that was.'
+      )
+
+
 def portions(count: int) -> Sequence[tuple[int, int]]:
   """Divides rows among buckets: (first row, bucket's size); none is filled to half or less."""
   found, start = [], 0
@@ -142,15 +150,11 @@ def _first(count: int, rows: np.ndarray) -> np.ndarray:
   return rows[:count]
 
 
-def _signed(images: Any) -> jax.Array:
-  return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1
-
-
 def _maps(networks: dict[str, Network[Any, Any]], params: Any, crops: jax.Array) -> jax.Array:
   """S at its own size; its scores are resized, so borders are smooth."""
   net, side = networks['segmentation'], crops.shape[1]
   own = net.input.image_size
-  images = _resized(_signed(crops), own)
+  images = _resized(to_signed(crops), own)
   logits: Any = net.module.apply({'params': params['segmentation']}, images)
   return segment(_resized(logits, side))
 
@@ -175,11 +179,11 @@ def _paint(
   foreground = proxy.foreground_mask(maps)
   replaced = jnp.maximum(replaced[..., None].astype(jnp.float32), foreground)
   maps = jnp.where((replaced > foreground)[..., 0], _SKIN, maps).astype(jnp.uint8)
-  images = _signed(crops)
+  images = to_signed(crops)
   painter = networks['anonymization']
-  small = resize_nearest(maps, painter.input.image_size)
+  small = resize_nearest(_closer(maps, painter), painter.input.image_size)
   face: Any = painter.module.apply({'params': params['anonymization']}, controls, small)
-  face = _resized(face, images.shape[1])
+  face = _set_into(condition, face, painter)  # beyond what A paints, H gets the condition
   shown = jnp.where(replaced > 0, face, images)
   inputs = harmonization.harmonizer_inputs(replaced, shown, condition)
   rgb: Any = blend.module.apply({'params': params['harmonization']}, inputs)
@@ -198,15 +202,29 @@ def _paint(
   }
 
 
+def _closer(pictures: jax.Array, net: Network[Any, Any]) -> jax.Array:
+  """Cuts what a network looks at out of [b, s, s, ...]: a square about the same centre."""
+  side = pictures.shape[1]
+  margin = round(side * (1 - FACE_SHARE / net.input.face_share) / 2)
+  return pictures[:, margin : side - margin, margin : side - margin]
+
+
+def _set_into(pictures: jax.Array, centre: jax.Array, net: Network[Any, Any]) -> jax.Array:
+  """Sets a network's output into [b, s, s, 3] where it looked."""
+  seen = _closer(pictures, net).shape[1]
+  start = (pictures.shape[1] - seen) // 2
+  return jax.lax.dynamic_update_slice(pictures, _resized(centre, seen), (0, start, start, 0))
+
+
 def _similarity(
   judge: Network[Any, Any], params: Any, images: jax.Array, painted: jax.Array, mask: jax.Array
 ) -> jax.Array:
   """Cosine of I's embeddings of the original and of the new face in its picture."""
   side = judge.input.image_size
-  small_mask = resize_nearest(mask[..., 0] > 0, side)[..., None]
+  small_mask = resize_nearest(_closer(mask, judge)[..., 0] > 0, side)[..., None]
 
   def embed(pictures: jax.Array) -> jax.Array:
-    shown = _resized(pictures, side)
+    shown = _resized(_closer(pictures, judge), side)
     if judge.input.foreground_only:
       shown = masked(shown, small_mask)
     found: Any = judge.module.apply({'params': params}, shown)

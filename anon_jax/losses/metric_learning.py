@@ -5,7 +5,9 @@ import jax.numpy as jnp
 
 from anon_jax.nets.embedding import normalise
 
-PROXY_SCALE = 3.0
+# The published code gives proxies and embeddings the length 3 (github.com/dichotomies/proxy-nca);
+# beside embeddings of length 1 the softmax is the same with proxies of length 9.
+PROXY_SCALE = 9.0
 LABEL_SMOOTHING = 0.1
 
 

@@ -12,11 +12,11 @@ from anon_jax import optim, proxy
 from anon_jax.data import semantic
 from anon_jax.losses import adversarial, diffaugment
 from anon_jax.nets.anonymization import Modulations, masked
+from anon_jax.proxy import to_signed
 from anon_jax.state import TrainState
 from anon_jax.steps import controls, guided_losses
 from anon_jax.steps.guided_losses import Judge
 from anon_jax.steps.guided_parts import GuidedOptions, Nets
-from anon_jax.steps.harmonize import to_signed
 from anon_jax.steps.stage import Batch, Metrics, Stage
 
 Seen = dict[str, Any]
@@ -42,9 +42,9 @@ class Guided(abc.ABC):
     self._nets, self._o = nets, o
     self.painters = {'generator': Painter(nets.generator, 'g')}
     self.judges = {'discriminator': Judge(nets.discriminator, 'd', 'g')}
-    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2)
-    self._disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2)
-    self._id_tx = optim.adam(o.identity_lr, o.adam_b1, o.adam_b2)
+    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
+    self._disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
+    self._id_tx = optim.adam(o.identity_lr, o.adam_b1, o.adam_b2, o.decay_steps)
     count = nets.generator.identities
     spread = np.linspace(0, count - 1, min(o.sample_controls, count))
     self.shown = [int(place) for place in np.round(spread)]

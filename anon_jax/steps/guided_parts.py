@@ -35,6 +35,7 @@ class GuidedOptions:
     identity_lr: Adam's rate for I.
     adam_b1: Adam's first decay.
     adam_b2: Adam's second decay.
+    decay_steps: steps over which the rates fall to a hundredth by a cosine; 0 keeps them.
     ema_decay: decay of the running averages of the networks that paint, and of I.
     sample_controls: control identities of a sample sheet.
   """
@@ -57,6 +58,7 @@ class GuidedOptions:
   identity_lr: float = 1e-4
   adam_b1: float = 0.5
   adam_b2: float = 0.999
+  decay_steps: int = 0
   ema_decay: float = 0.999
   sample_controls: int = 5
 

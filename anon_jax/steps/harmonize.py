@@ -12,6 +12,7 @@ from anon_jax.nets import harmonization
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.perceptual import PerceptualNet
+from anon_jax.proxy import to_signed
 from anon_jax.state import TrainState
 from anon_jax.steps.stage import Batch, Metrics, Stage
 
@@ -36,6 +37,7 @@ class HarmonizeOptions:
     discriminator_lr: Adam's rate for D_H.
     adam_b1: Adam's first decay.
     adam_b2: Adam's second decay.
+    decay_steps: steps over which the rates fall to a hundredth by a cosine; 0 keeps them.
     ema_decay: decay of H's running average.
   """
 
@@ -50,12 +52,8 @@ class HarmonizeOptions:
   discriminator_lr: float = 4e-4
   adam_b1: float = 0.5
   adam_b2: float = 0.999
+  decay_steps: int = 0
   ema_decay: float = 0.999
-
-
-def to_signed(images: jax.Array) -> jax.Array:
-  """Turns uint8 pictures into float32 in [-1, 1]."""
-  return images.astype(jnp.float32) / 127.5 - 1
 
 
 def _fit(picture: jax.Array, side: int) -> jax.Array:
@@ -109,8 +107,8 @@ class _Harmonize:
     o = options
     self._generator, self._discriminator, self._o = generator, discriminator, o
     self._perceptual = perceptual_net
-    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2)
-    self._disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2)
+    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
+    self._disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
 
   def init(self, key: jax.Array) -> TrainState:
     o = self._o

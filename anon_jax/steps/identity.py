@@ -11,8 +11,8 @@ from anon_jax.losses import metric_learning
 from anon_jax.nets import anonymization
 from anon_jax.nets.embedding import normalise
 from anon_jax.nets.identity import IdentityNet
-from anon_jax.state import TrainState
-from anon_jax.steps.harmonize import to_signed
+from anon_jax.proxy import to_signed
+from anon_jax.state import Net, TrainState
 from anon_jax.steps.stage import Batch, Metrics, Stage
 
 
@@ -31,6 +31,7 @@ class IdentityOptions:
     proxy_lr: Adam's rate for the proxies.
     adam_b1: Adam's first decay.
     adam_b2: Adam's second decay.
+    decay_steps: steps over which the rates fall to a hundredth by a cosine; 0 keeps them.
     ema_decay: decay of I's running average.
   """
 
@@ -40,10 +41,11 @@ class IdentityOptions:
   proxy_scale: float = metric_learning.PROXY_SCALE
   label_smoothing: float = metric_learning.LABEL_SMOOTHING
   positive_in_denominator: bool = True
-  identity_lr: float = 5e-4
-  proxy_lr: float = 1e-3
+  identity_lr: float = 1e-3
+  proxy_lr: float = 1e-2
   adam_b1: float = 0.9
   adam_b2: float = 0.999
+  decay_steps: int = 0
   ema_decay: float = 0.999
 
 
@@ -68,14 +70,24 @@ def make_identity_stage(net: IdentityNet, options: IdentityOptions) -> Stage:
   )
 
 
+_CENTRING = 0.9  # decay of the running mean and variance of projections
+_LEAST_VARIANCE = 1e-6
+
+
 class _Identify:
-  """The pure functions of the stage."""
+  """The pure functions of the stage.
+
+  The projections of an untrained I differ by a hundredth of what they have in common, and
+  descending from there makes them alike before it tells them apart. So the loss sees them less the
+  batch's mean and divided by its deviation, and the averaged I, which sees faces one by one, has
+  their running averages folded into its last layer.
+  """
 
   def __init__(self, net: IdentityNet, options: IdentityOptions):
     o = options
     self._net, self._o = net, o
-    self._net_tx = optim.adam(o.identity_lr, o.adam_b1, o.adam_b2)
-    self._proxy_tx = optim.adam(o.proxy_lr, o.adam_b1, o.adam_b2)
+    self._net_tx = optim.adam(o.identity_lr, o.adam_b1, o.adam_b2, o.decay_steps)
+    self._proxy_tx = optim.adam(o.proxy_lr, o.adam_b1, o.adam_b2, o.decay_steps)
 
   def init(self, key: jax.Array) -> TrainState:
     o = self._o
@@ -88,6 +100,7 @@ class _Identify:
       nets={
         'identity': optim.new_net(params, self._net_tx),
         'proxies': optim.new_net({'table': table}, self._proxy_tx),
+        'centring': Net(_new_centring(self._net.dimensions), ()),
       },
       ema={'identity': optim.copy(params)},
     )
@@ -97,8 +110,12 @@ class _Identify:
     net, proxies = state.nets['identity'], state.nets['proxies']
     inputs = self._inputs(batch)
 
-    def loss_of(params: Any, table: jax.Array) -> tuple[jax.Array, jax.Array]:
-      embeddings: Any = self._net.apply({'params': params}, inputs)
+    def loss_of(params: Any, table: jax.Array) -> tuple[jax.Array, Any]:
+      projections: Any = self._net.apply({'params': params}, inputs, method='project')
+      found = _mean_and_variance(projections)
+      embeddings = normalise(
+        (projections - found['mean']) * jax.lax.rsqrt(found['variance'] + _LEAST_VARIANCE)
+      )
       loss = metric_learning.proxy_nca(
         embeddings,
         table,
@@ -107,21 +124,28 @@ class _Identify:
         proxy_scale=o.proxy_scale,
         label_smoothing=o.label_smoothing,
       )
-      return loss, embeddings
+      return loss, (embeddings, found)
 
     graded = jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True)
-    (loss, embeddings), (grads, d_table) = graded(net.params, proxies.params['table'])
+    (loss, (embeddings, found)), (grads, d_table) = graded(net.params, proxies.params['table'])
+    # the mean takes the bias away again: its gradient is rounding, which Adam would magnify
+    grads['embedding']['bias'] = jnp.zeros_like(grads['embedding']['bias'])
     nearest = jnp.argmax(embeddings @ normalise(proxies.params['table']).T, axis=-1)
     net = optim.update(net, grads, self._net_tx)
     proxies = optim.update(proxies, {'table': d_table}, self._proxy_tx)
-    ema = optim.update_average(state.ema['identity'], net.params, state.step, o.ema_decay)
+    centring = optim.update_average(state.nets['centring'].params, found, state.step, _CENTRING)
+    ema = optim.update_average(
+      state.ema['identity'], _folded(net.params, centring), state.step, o.ema_decay
+    )
     metrics = {
       'loss': loss,
       'accuracy': jnp.mean((nearest == batch['identity_class']).astype(jnp.float32)),
       'grad_norm': optim.norm(grads),
     }
     new_state = state.replace(
-      step=state.step + 1, nets={'identity': net, 'proxies': proxies}, ema={'identity': ema}
+      step=state.step + 1,
+      nets={'identity': net, 'proxies': proxies, 'centring': Net(centring, ())},
+      ema={'identity': ema},
     )
     return new_state, metrics
 
@@ -135,3 +159,22 @@ class _Identify:
     if not self._o.foreground_only:
       return images
     return anonymization.masked(images, proxy.foreground_mask(batch['map']))
+
+
+def _new_centring(dimensions: int) -> dict[str, jax.Array]:
+  return {'mean': jnp.zeros((1, dimensions)), 'variance': jnp.ones((1, dimensions))}
+
+
+def _mean_and_variance(projections: jax.Array) -> dict[str, jax.Array]:
+  return {
+    'mean': projections.mean(axis=0, keepdims=True),
+    'variance': projections.var(axis=0, keepdims=True),
+  }
+
+
+def _folded(params: Any, centring: dict[str, jax.Array]) -> Any:
+  """Returns I's parameters with the centring of projections in its last layer."""
+  last = params['embedding']
+  scale = jax.lax.rsqrt(centring['variance'] + _LEAST_VARIANCE)
+  bias = (last['bias'] - centring['mean'][0]) * scale[0]
+  return {**params, 'embedding': {'kernel': last['kernel'] * scale, 'bias': bias}}

@@ -6,20 +6,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from anon_jax import optim
 from anon_jax.data import semantic
 from anon_jax.losses.segmentation import cross_entropy
 from anon_jax.nets import segmentation
 from anon_jax.nets.segmentation import SegmentationNet
+from anon_jax.proxy import to_signed
 from anon_jax.state import TrainState
 from anon_jax.steps.augmentation import augment
 from anon_jax.steps.stage import Batch, Metrics, Stage
 
 # Stream of randomness in a step.
 _AUGMENTATION_STREAM = 0
-_LOWEST_RATE = 0.01  # of the rate, where a cosine ends
 _PARTS = ('brows', 'eyes', 'nose', 'mouth')
 
 
@@ -83,10 +82,7 @@ class _Segment:
   def __init__(self, net: SegmentationNet, options: SegmentOptions, allowed: np.ndarray):
     self._net, self._o, self._allowed = net, options, allowed
     o = options
-    rate: Any = o.learning_rate
-    if o.decay_steps:
-      rate = optax.cosine_decay_schedule(o.learning_rate, o.decay_steps, _LOWEST_RATE)
-    self._tx = optim.adam(rate, o.adam_b1, o.adam_b2)
+    self._tx = optim.adam(o.learning_rate, o.adam_b1, o.adam_b2, o.decay_steps)
     self._class_weights = np.array(
       [o.parts_weight if name in _PARTS else 1.0 for name in semantic.CLASSES], np.float32
     )
@@ -134,11 +130,6 @@ class _Segment:
       'prediction': _coloured(classes),
       'classes': classes,
     }
-
-
-def to_signed(images: jax.Array) -> jax.Array:
-  """Turns uint8 pictures into float32 in [-1, 1]."""
-  return images.astype(jnp.float32) / 127.5 - 1
 
 
 def _coloured(maps: jax.Array) -> jax.Array:
