@@ -154,15 +154,17 @@ def test_the_l1_of_the_own_identity_is_zero_for_a_painter_of_the_right_colour():
 
 def test_the_report_has_all_rows_or_the_reason_why_not(tmp_path, perfect):
   own = {'count': 2, 'mean': 0.25, 'low': 0.125, 'high': 0.5}
-  result = {'own_l1': own, 'recognition': perfect}
+  judge = {'count': 5, 'auc': 0.75, 'threshold': 0.5, 'recall@1': own}
+  result = {'own_l1': own, 'recognition': perfect, 'identification': judge}
   text = anonymization_report.write_report(tmp_path, 7, result, {'seed': 0}).read_text()
   assert '0.2500 [0.1250, 0.5000]' in text
   assert '| control identity nearer than another training identity | 1.0000 | near 1 |' in text
   assert 'on 60 outputs of 9 held-out pictures of 3 people' in text
   assert json.loads((tmp_path / 'results.json').read_text())['anonymization']['own_l1'] == own
   assert anonymization_report.scalars(result)['eval/auc_control'] == 1.0
-  without = {'own_l1': own, 'recognition': {'missing': 'no weights in /x'}}
+  assert 'people have a cosine above 0.5000 once in a thousand' in text
+  without = result | {'recognition': {'missing': 'no weights in /x'}}
   text = anonymization_report.write_report(tmp_path, 7, without, {'seed': 0}).read_text()
   assert 'were left out: no weights in /x' in text
-  assert 'AUC' not in text
-  assert anonymization_report.scalars(without) == {'eval/own_l1': 0.25}
+  assert '| AUC |' not in text
+  assert anonymization_report.scalars(without) == {'eval/own_l1': 0.25, 'eval/auc_i': 0.75}

@@ -208,3 +208,31 @@ def test_input_that_cannot_be_measured_is_refused():
 def test_the_rates_of_the_paper_are_the_default():
   assert identification.FARS == (1e-2, 1e-3)
   assert {'tar@0.01', 'tar@0.001'} <= verification_of_scores([1.0], [0.0]).keys()
+
+
+def test_the_accept_threshold_is_the_cosine_that_a_share_of_strangers_exceeds():
+  """Five people at the corners of angles whose cosines are known; two pictures of the first."""
+  angles = np.radians([0, 0, 10, 30, 60, 100])
+  embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+  labels = np.array([7, 7, 1, 2, 3, 4])
+  # 14 pairs of two people; the nearest are twice 10 degrees apart, then 20, then 30, 30, 30
+  cosine = lambda degrees: np.cos(np.radians(degrees))  # noqa: E731
+  for far, degrees in ((0.01, 10), (0.1, 10), (2 / 14 + 1e-9, 20), (3 / 14 + 1e-9, 30)):
+    for rows in (2, 100):
+      found = identification.accept_threshold(embeddings, labels, far, rows)
+      assert found == pytest.approx(cosine(degrees), abs=1e-9), far
+  with pytest.raises(ValueError, match='No pair of two identities'):
+    identification.accept_threshold(embeddings, np.zeros(6, int), 0.1)
+
+
+def test_the_share_above_the_accept_threshold_is_never_more_than_asked_for():
+  rng = np.random.default_rng(0)
+  embeddings = rng.normal(size=(200, 5))
+  embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+  labels = rng.integers(0, 30, 200)
+  cosines = (embeddings @ embeddings.T)[np.triu_indices(200, 1)]
+  strangers = (labels[:, None] != labels[None])[np.triu_indices(200, 1)]
+  for far in (1e-3, 1e-2, 0.2):
+    threshold = identification.accept_threshold(embeddings, labels, far, 37)
+    above = (cosines[strangers] > threshold + 1e-9).mean()
+    assert far - 1.5 / strangers.sum() < above <= far

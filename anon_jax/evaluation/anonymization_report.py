@@ -48,7 +48,7 @@ SUBJECTS = {
 
 def scalars(result: Mapping[str, Any]) -> dict[str, float]:
   """Flattens a result to scalars for the log: `eval/own_l1`, `eval/auc_control`, ..."""
-  flat = {'eval/own_l1': result['own_l1']['mean']}
+  flat = {'eval/own_l1': result['own_l1']['mean'], 'eval/auc_i': result['identification']['auc']}
   recognised = result['recognition']
   if 'missing' not in recognised:
     flat |= {f'eval/auc_{name}': recognised[name] for name in _ROWS}
@@ -69,8 +69,8 @@ def write_report(
   Args:
     workdir: folder of the run.
     step: updates that the measured parameters have had.
-    result: `own_l1` of `own_identity_l1`, and `recognition` of `recognise`, or there
-      {'missing': reason}.
+    result: `own_l1` of `own_identity_l1`, `recognition` of `recognise`, or there
+      {'missing': reason}, and `identification` of `identity.measure`.
     facts: what identifies the measurement: data set, split, size, seed.
     subject: what was measured.
 
@@ -90,6 +90,13 @@ def write_report(
     '',
   ]
   lines += _recognition(result['recognition'], subject)
+  own_judge = result['identification']
+  lines += [
+    '',
+    f'I as it has become, on {own_judge["count"]} real held-out pictures: Recall@1 '
+    f'{_interval(own_judge["recall@1"])}, verification AUC {own_judge["auc"]:.4f}; pairs of two '
+    f'people have a cosine above {own_judge["threshold"]:.4f} once in a thousand.',
+  ]
   path = workdir / 'results.md'
   write_whole(path, ('\n'.join(lines) + '\n').encode())
   return path

@@ -164,6 +164,37 @@ def verification_of_scores(
   return roc.result(fars)
 
 
+def accept_threshold(
+  embeddings: np.ndarray, labels: np.ndarray, far: float, rows: int = _ROWS
+) -> float:
+  """The smallest cosine that at most the share `far` of pairs of two identities lies above.
+
+  Args:
+    embeddings: float [n, d], of unit length.
+    labels: int [n], identities.
+    far: false accept rate, in (0, 1).
+    rows: pictures compared with all others at a time.
+
+  Returns:
+    A cosine, in [-1, 1].
+
+  Raises:
+    ValueError: shapes that do not fit, NaN or infinity, or no pair of two identities.
+  """
+  embeddings, labels = _checked('embeddings', embeddings, labels)
+  kept, count = np.empty(0), 0
+  for block, distances in _distances(embeddings, embeddings, rows):
+    once = np.arange(len(labels))[None, :] > np.arange(len(labels))[block, None]
+    impostor = distances[once & (labels[block, None] != labels[None, :])]
+    count += len(impostor)
+    # never more than those that may lie above in the end, and the threshold itself
+    most = int(far * len(labels) * (len(labels) - 1) / 2) + 1
+    kept = np.sort(np.concatenate([kept, impostor]))[:most]
+  if not count:
+    raise ValueError('No pair of two identities; a false accept rate needs at least one.')
+  return float(1 - kept[int(far * count)] / 2)
+
+
 class _Roc:
   """The ROC curve of sorted genuine scores, while impostor scores arrive in parts.
 

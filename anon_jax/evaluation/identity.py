@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from anon_jax.state import TrainState
 from anon_jax.steps.stage import Stage
 from anon_jax.telemetry import write_whole
 
+ACCEPTED = 1e-3  # false accept rate at which `threshold` lies
 _TITLES = {
   'recall@1': 'Recall@1',
   'recall@5': 'Recall@5',
@@ -46,8 +47,7 @@ def evaluate_identity(
 
   Returns:
     `count` pictures, `identities`, and `method` and `reference`, each with the rows of
-    `identification.recall_at` and `identification.verification`; `reference` is
-    {'missing': reason} without a recogniser.
+    `measure`; `reference` is {'missing': reason} without a recogniser.
 
   Raises:
     ValueError: no two pictures of one identity, or of one identity only.
@@ -68,15 +68,31 @@ def evaluate_identity(
   return {
     'count': len(identities),
     'identities': len(np.unique(identities)),
-    'method': _measure(np.concatenate(ours), identities),
-    'reference': _measure(np.concatenate(theirs), identities) if theirs else {'missing': missing},
+    'method': measure(np.concatenate(ours), identities),
+    'reference': measure(np.concatenate(theirs), identities) if theirs else {'missing': missing},
   }
 
 
-def _measure(embeddings: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def measure_embedded(
+  embed: Callable[[Any, Any], Any], params: Any, batches: Sequence[dict[str, np.ndarray]]
+) -> dict[str, Any]:
+  """Measures a stage's I on padded batches with `_mask`; as `measure`."""
+  found, labels = [], []
+  for i in range(len(batches)):
+    batch = batches[i]
+    real = batch['_mask'] > 0
+    shown = {name: batch[name] for name in ('image', 'map')}
+    found.append(np.asarray(embed(params, shown))[real])
+    labels.append(batch['identity'][real])
+  return measure(np.concatenate(found), np.concatenate(labels))
+
+
+def measure(embeddings: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+  """Returns the rows of `recall_at` and `verification`, and the cosine of FAR 1e-3."""
   return {
     **identification.recall_at(embeddings, labels),
     **identification.verification(embeddings, labels),
+    'threshold': identification.accept_threshold(embeddings, labels, ACCEPTED),
   }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from anon_jax import parallel
 from anon_jax import train as training
 from anon_jax.evaluation import anonymization, anonymization_report, crop_recognition
+from anon_jax.evaluation import identity as identity_evaluation
 from anon_jax.experiment import identities, networks, pretrained, sources
 from anon_jax.experiment.identities import IdentitySources
 from anon_jax.experiment.identity import RECOGNISER
@@ -128,6 +129,7 @@ def make_evaluate(
     seed=config.seed,
   )
   own = sources.held_out_batches(config, opened.train)
+  strangers = sources.held_out_batches(config, opened.held_out)
   facts = {
     'dataset': config.dataset,
     'split': config.eval_split,
@@ -136,13 +138,15 @@ def make_evaluate(
   }
 
   paint, subject = stage.paint, anonymization_report.SUBJECTS[stage.name]
-  assert paint is not None
+  assert paint is not None and stage.embed is not None
+  embed = jax.jit(stage.embed)
 
   def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
     params = parallel.fetch(state.ema)
     result: dict[str, Any] = {
       'own_l1': anonymization.own_identity_l1(paint, params, own, numbers),
       'recognition': {'missing': missing},
+      'identification': identity_evaluation.measure_embedded(embed, params, strangers),
     }
     if recogniser:
       measured = anonymization.Measurement(paint, params, recogniser, people, sizes)

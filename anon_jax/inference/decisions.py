@@ -14,11 +14,12 @@ class Trust:
 
   Attributes:
     score: least detector score; faces below it may be none, or be found in the wrong place.
-    similarity: largest cosine of I's embeddings of the original and the new face.
+    similarity: largest cosine of I's embeddings of the original and the new face; None takes the
+      one that its weights come with.
   """
 
   score: float = 0.4
-  similarity: float = 0.5
+  similarity: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

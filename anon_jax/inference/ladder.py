@@ -35,6 +35,8 @@ class Ladder:
     identity: np.ndarray | None = None,
   ):
     self._synthesizer, self._trust, self._key, self._identity = synthesizer, trust, key, identity
+    given = trust.similarity
+    self._most_alike = synthesizer.threshold if given is None else given
 
   def replace(
     self, requests: Sequence[Request], images: Sequence[np.ndarray]
@@ -97,7 +99,7 @@ class Ladder:
       for row, item in enumerate(left):
         face, similarity = item.face, float(result.similarity[row])
         reason = _mistrust(item, result.mask[row], float(result.foreground[row]))
-        if not reason and not similarity <= self._trust.similarity:  # NaN: as above
+        if not reason and not similarity <= self._most_alike:  # NaN: as above
           reason = f'{attempt + 1} draws looked too much like the original'
           again.append(item)
         action = 'filled' if reason else 'synthesized'

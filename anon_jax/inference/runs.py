@@ -6,6 +6,7 @@ whose pictures they hold, stay where they are.
 
 import dataclasses
 import json
+import logging
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ from anon_jax.inference.records import (
 )
 from anon_jax.inference.restoring import restore_averages
 from anon_jax.nets import anonymization, harmonization, identity, segmentation
+
+log = logging.getLogger('anon_jax')
 
 # What is known of the terms of each data set (docs/data.md). No other name gets into model.json.
 LICENCES = {
@@ -46,6 +49,7 @@ AVERAGES = {
   'harmonize': {'harmonization': 'generator'},
   'anonymize': {'anonymization': 'generator', 'identity': 'identity'},
 }
+_GUESS = IdentityInput.threshold
 _BETWEEN = re.compile(r',\s*(?=\w+:)')  # entries of the config field `mixture`
 
 
@@ -91,14 +95,16 @@ def read_run(workdir: pathlib.Path, face_folder: str | None) -> Iterator[tuple[s
       )
     params = averages[average]
     try:
-      module, shown = _build(name, config, params)
+      module, shown = _build(name, config, params, step)
       _require_fit(params, weights.shapes_of(module, shown.image_size))
     except ValueError as error:
       raise InferenceError(f'{workdir}, step {step}, {name}: {error}') from None
     yield name, Source(workdir, module, params, shown, training, licence)
 
 
-def _build(name: str, config: '_Config', params: Mapping[str, Any]) -> tuple[nn.Module, Input]:
+def _build(
+  name: str, config: '_Config', params: Mapping[str, Any], step: int
+) -> tuple[nn.Module, Input]:
   """Builds a network as the stage of its run does, and says what it is shown."""
   preset, size = config.text('preset', segmentation.WIDTHS), config.whole('image_size')
   share = config.number('face_share') if 'face_share' in config.values else FACE_SHARE
@@ -123,8 +129,23 @@ def _build(name: str, config: '_Config', params: Mapping[str, Any]) -> tuple[nn.
     return harmonization.HarmonizationNet(harmonization.WIDTHS[preset], upscale), shown
   # stage anonymize shows its I nothing but foregrounds, whatever the identity run did
   alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
-  shown_to_i = IdentityInput(size, share, foreground_only=alone)
+  threshold = _threshold(config.path.with_name('results.json'), step)
+  shown_to_i = IdentityInput(size, share, foreground_only=alone, threshold=threshold)
   return identity.IdentityNet(identity.WIDTHS[preset]), shown_to_i
+
+
+def _threshold(path: pathlib.Path, step: int) -> float:
+  """Takes I's threshold from the run's evaluation at that step; without one, a cautious guess."""
+  try:
+    results = json.loads(path.read_text())
+    if results['step'] == step:
+      found = results['anonymization' if 'anonymization' in results else 'identification']
+      found = found.get('method', found.get('identification'))
+      return float(found['threshold'])
+  except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    pass
+  log.warning('%s has no measured threshold of I at step %d; it becomes %g.', path, step, _GUESS)
+  return _GUESS
 
 
 def _identities(params: Mapping[str, Any]) -> int:

@@ -71,6 +71,7 @@ class Synthesizer:
     self._params = jax.device_put({name: net.params for name, net in self._networks.items()})
     self.size = self._networks['harmonization'].input.image_size
     self.identities: int = self._networks['anonymization'].module.identities
+    self.threshold: float = self._networks['identity'].input.threshold
     upscale = self._networks['harmonization'].module.upscale
     self.output_size = self.size * upscale
     self._segment = jax.jit(functools.partial(_maps, self._networks))

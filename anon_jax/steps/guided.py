@@ -82,6 +82,7 @@ class Guided(abc.ABC):
       frozen={'perceptual': perceptual_params} if self._nets.perceptual else {},
       initial={} if identity_params is None else {'identity': identity_params},
       paint=self.pictures,
+      embed=self.embed,
     )
 
   def init(self, key: jax.Array) -> TrainState:
@@ -166,6 +167,11 @@ class Guided(abc.ABC):
     """
     seen = self.see(batch)
     return self._pasted(params, seen, self.read(params, seen), mixtures)
+
+  def embed(self, params: Any, batch: Batch) -> jax.Array:
+    """Embeds the foregrounds of a batch by the averaged I."""
+    found: Any = self._nets.identity.apply({'params': params['identity']}, self.see(batch)['real'])
+    return found
 
   def basics(self, batch: Batch) -> Seen:
     """Returns what every stage takes from a batch; `real` is the masked foreground."""

@@ -13,6 +13,8 @@ Metrics = dict[str, jax.Array]
 Paint = Callable[[Any, Batch, jax.Array], jax.Array]
 """(averaged parameters by network name, `image` and `map` of 1 or n pictures, mixtures of control
 identities [n, identities]) -> n final pictures, float32 [n, s, s, 3] in [-1, 1]."""
+Embed = Callable[[Any, Batch], jax.Array]
+"""(averaged parameters by network name, a batch) -> I's embeddings, float32 [b, d]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Stage:
     initial: parameters (host arrays) by network name that networks and their averages start from
       instead of random ones; passed as arguments too. A run that goes on has its own.
     paint: paints control identities, for evaluation; None for a stage that knows none.
+    embed: embeds the real faces of a batch, for evaluation; None for a stage without I.
   """
 
   name: str
@@ -42,3 +45,4 @@ class Stage:
   frozen: Any = dataclasses.field(default_factory=dict)
   initial: dict[str, Any] = dataclasses.field(default_factory=dict)
   paint: Paint | None = None
+  embed: Embed | None = None
