@@ -18,6 +18,7 @@ import pathlib
 
 import jax
 import pytest
+from PIL import Image
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_debug_key_reuse', True)
@@ -32,4 +33,21 @@ def real_data() -> pathlib.Path:
   path = pathlib.Path(folder).resolve()
   if not path.is_dir():
     pytest.fail(f'ANON_JAX_DATA={folder!r} is not a folder')
+  return path
+
+
+@pytest.fixture(scope='module')
+def reader():
+  """The child process that reads pictures."""
+  from anon_jax.inference import reading
+
+  with reading.Reader() as opened:
+    yield opened
+
+
+@pytest.fixture(scope='module')
+def good(tmp_path_factory) -> pathlib.Path:
+  """A picture that can be read."""
+  path = tmp_path_factory.mktemp('good') / 'good.png'
+  Image.new('RGB', (5, 4), 'teal').save(path)
   return path

@@ -120,7 +120,7 @@ def test_synthesis_paints_the_astronauts_face_and_repeats_it_for_a_key(folder):
   assert len(jax.devices()) == 8  # this process was left alone
 
 
-@pytest.mark.parametrize('module', ['files', 'command', 'detection', 'covering'])
+@pytest.mark.parametrize('module', ['files', 'command', 'detection', 'covering', 'anonymizer'])
 def test_what_covering_needs_does_not_wait_for_jax(module):
   code = f'import sys, anon_jax.inference.{module}; sys.exit("jax" in sys.modules)'
   assert _python(code).returncode == 0

@@ -26,12 +26,6 @@ PIXELS = np.array(
 LOSSLESS = {'PNG': {}, 'WEBP': {'lossless': True}, 'TIFF': {}, 'BMP': {}, 'GIF': {}}
 
 
-@pytest.fixture(scope='module')
-def reader():
-  with reading.Reader() as opened:
-    yield opened
-
-
 @pytest.fixture
 def read(reader, tmp_path):
   """Writes something to a file and reads it: bytes, or a Pillow image and how to save it."""

@@ -19,19 +19,6 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope='module')
-def reader():
-  with reading.Reader() as opened:
-    yield opened
-
-
-@pytest.fixture(scope='module')
-def good(tmp_path_factory) -> pathlib.Path:
-  path = tmp_path_factory.mktemp('good') / 'good.png'
-  Image.new('RGB', (5, 4), 'teal').save(path)
-  return path
-
-
-@pytest.fixture(scope='module')
 def large(tmp_path_factory) -> pathlib.Path:
   """A picture of 49 megapixels."""
   path = tmp_path_factory.mktemp('large') / 'large.bmp'

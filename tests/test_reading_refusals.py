@@ -21,19 +21,6 @@ KINDS = ('JPEG', 'PNG', 'WEBP', 'TIFF', 'BMP', 'GIF')
 MIB = 1 << 20
 
 
-@pytest.fixture(scope='module')
-def reader():
-  with reading.Reader() as opened:
-    yield opened
-
-
-@pytest.fixture(scope='module')
-def good(tmp_path_factory) -> pathlib.Path:
-  path = tmp_path_factory.mktemp('good') / 'good.png'
-  Image.new('RGB', (5, 4), 'teal').save(path)
-  return path
-
-
 def _noise(kind: str, frames: int = 1, side: int = 32) -> bytes:
   """Returns an encoded picture in which every byte matters."""
   rng = np.random.default_rng(0)

@@ -22,6 +22,10 @@ CONFIG = {
   'image_size': 16,
   'segmenter_lr': 1e-3,
   'decay_steps': 5,
+  'dataset': 'fasseg',
+  'crop': 0.8,
+  'seed': 3,
+  'batch_size': 8,
 }
 
 
@@ -157,7 +161,7 @@ def test_maps_of_two_networks_are_not_mixed(faces, tmp_path):
   ('change', 'message'),
   [
     ({'stage': 'harmonize'}, "a run of stage 'harmonize'; give one of stage 'segment'"),
-    ({'preset': 'small'}, 'does not fit this config'),
+    ({'preset': 'small'}, 'by config.json; was one of them replaced?'),
     (None, 'config.json is missing'),
   ],
 )

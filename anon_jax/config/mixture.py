@@ -33,13 +33,17 @@ class Part(NamedTuple):
   crop: float
 
 
-def parse_mixture(text: str) -> tuple[Part, ...]:
+def parse_mixture(text: str, *, folders_exist: bool = True) -> tuple[Part, ...]:
   """Reads `DATASET:MANUAL_DIR:WEIGHT:CROP,...`.
+
+  Args:
+    text: the field.
+    folders_exist: refuse folders that are not there.
 
   Raises:
     ConfigError: naming the entry that cannot be used and why.
   """
-  return tuple(_parse(entry.strip()) for entry in _BETWEEN.split(text))
+  return tuple(_parse(entry.strip(), folders_exist) for entry in _BETWEEN.split(text))
 
 
 def write_mixture(parts: Sequence[Part]) -> str:
@@ -59,7 +63,7 @@ def with_absolute_folders(text: str) -> str:
   )
 
 
-def _parse(entry: str) -> Part:
+def _parse(entry: str, folders_exist: bool) -> Part:
   dataset, _, rest = entry.partition(':')
   pieces = rest.rsplit(':', 2)
   if len(pieces) != 3:
@@ -77,7 +81,7 @@ def _parse(entry: str) -> Part:
     raise ConfigError(
       f'config.mixture gives {dataset} the crop {crop:g}; give a number in {list(_CROPS)}.'
     )
-  named = dataset != 'procedural_faces' and manual_dir
+  named = folders_exist and dataset != 'procedural_faces' and manual_dir
   if named and not pathlib.Path(manual_dir).expanduser().is_dir():
     raise ConfigError(
       f'config.mixture gives {dataset} the folder {manual_dir!r}, which is not there; give the '

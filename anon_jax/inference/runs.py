@@ -8,7 +8,6 @@ import dataclasses
 import json
 import logging
 import pathlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -50,7 +49,6 @@ AVERAGES = {
   'anonymize': {'anonymization': 'generator', 'identity': 'identity'},
 }
 _GUESS = IdentityInput.threshold
-_BETWEEN = re.compile(r',\s*(?=\w+:)')  # entries of the config field `mixture`
 
 
 class Source(NamedTuple):
@@ -64,18 +62,24 @@ class Source(NamedTuple):
   licence: str
 
 
-def read_run(workdir: pathlib.Path, face_folder: str | None) -> Iterator[tuple[str, Source]]:
+def read_run(
+  workdir: pathlib.Path, face_folder: str | None, only: str = ''
+) -> Iterator[tuple[str, Source]]:
   """Yields the networks of a run by name, a key of `records.KINDS`.
 
   Args:
     workdir: folder of the run.
     face_folder: which of `KNOWN_FOLDERS` the run's data set `face_folder` is; None: none of them.
+    only: the stage that the run has to be of; '' takes any.
 
   Raises:
-    InferenceError: no run, no whole checkpoint, or a config.json that does not fit it.
+    InferenceError: no run, one of another stage, no whole checkpoint, or a config.json that does
+      not fit it.
   """
   config = _Config.read(workdir)
   stage = config.text('stage', AVERAGES)
+  if only and stage != only:
+    raise InferenceError(f'{workdir} is a run of stage {stage!r}; give one of stage {only!r}.')
   names = AVERAGES[stage]
   step, averages = restore_averages(workdir / 'checkpoints')
   data, licence = _data_of(config, face_folder)
@@ -190,17 +194,15 @@ def _data_sets(config: '_Config') -> list[DataSet]:
   mixture = config.values.get('mixture')
   if not mixture:
     return [DataSet(config.text('dataset', LICENCES), config.number('crop'))]
-  parts = []
-  for entry in _BETWEEN.split(str(mixture)):
-    # config.mixture reads the same, but wants the folders to be there: they may be gone by now.
-    dataset, (_, *numbers) = entry.strip().partition(':')[0], entry.rsplit(':', 2)
-    own = _Config(config.path, {'dataset': dataset})
-    try:
-      weight, crop = map(float, numbers)
-    except ValueError:
-      raise InferenceError(f'{config.path} has a mixture that cannot be read.') from None
-    parts.append(DataSet(own.text('dataset', LICENCES), crop, weight))
-  return parts
+  # here and not above: it imports ml_collections, which nothing else of inference needs
+  from anon_jax.config.field import ConfigError
+  from anon_jax.config.mixture import parse_mixture
+
+  try:
+    parts = parse_mixture(str(mixture), folders_exist=False)  # they may be gone by now
+  except ConfigError as error:
+    raise InferenceError(f'{config.path} has a mixture that cannot be read: {error}') from None
+  return [DataSet(part.dataset, part.crop, part.weight) for part in parts]
 
 
 class _Config(NamedTuple):

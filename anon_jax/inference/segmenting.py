@@ -17,8 +17,8 @@ from tqdm import tqdm
 from anon_jax.data import pictures
 from anon_jax.data.errors import DatasetError
 from anon_jax.inference.errors import InferenceError
-from anon_jax.nets.segmentation import WIDTHS, SegmentationNet
-from anon_jax.steps.segment import SegmentOptions, make_segment_stage, to_signed
+from anon_jax.inference.runs import read_run
+from anon_jax.proxy import to_signed
 from anon_jax.telemetry import write_whole
 
 # Which network wrote the maps of a folder: those of two networks must not be mixed by resuming.
@@ -60,56 +60,23 @@ def load_segmenter(workdir: pathlib.Path) -> Segmenter:
   Raises:
     InferenceError: no run of that stage, no whole checkpoint, or one that does not fit.
   """
-  config = _read_config(workdir)
-  net = SegmentationNet(WIDTHS[config['preset']])
-  size = config['image_size']
-  # The optimizer is rebuilt as well: a checkpoint is read as a whole or not at all.
-  options = SegmentOptions(size, config['segmenter_lr'], config['decay_steps'])
-  stage = make_segment_stage(net, options)
-  step, state = _restore(workdir / 'checkpoints', stage)
-  params = state.ema['segmenter']
+  ((_, source),) = read_run(workdir, None, only='segment')
+  params = source.params
   digest = hashlib.sha256()
-  for leaf in jax.tree.leaves(jax.device_get(params)):
+  for leaf in jax.tree.leaves(params):
     digest.update(np.ascontiguousarray(leaf).tobytes())
 
   @jax.jit
   def apply(params: Any, images: jax.Array) -> jax.Array:
-    return jnp.asarray(net.apply({'params': params}, to_signed(images)))
+    return jnp.asarray(source.module.apply({'params': params}, to_signed(images)))
 
+  placed = jax.device_put(params)
   return Segmenter(
-    lambda images: np.asarray(apply(params, images)), size, step, digest.hexdigest()[:16]
+    lambda images: np.asarray(apply(placed, images)),
+    source.input.image_size,
+    source.training.steps,
+    digest.hexdigest()[:16],
   )
-
-
-def _read_config(workdir: pathlib.Path) -> dict[str, Any]:
-  path = workdir / 'config.json'
-  if not path.is_file():
-    raise InferenceError(f'{workdir} holds no run: config.json is missing; give a --workdir.')
-  config = json.loads(path.read_text())
-  if config.get('stage') != 'segment':
-    raise InferenceError(
-      f"{workdir} is a run of stage {config.get('stage')!r}; give one of stage 'segment' "
-      '(configs/segment_faces.py).'
-    )
-  return config
-
-
-def _restore(folder: pathlib.Path, stage: Any) -> tuple[int, Any]:
-  # here and not above: it imports Orbax and Grain, which nothing else of inference needs
-  from anon_jax.checkpoints import CheckpointError, Checkpoints
-
-  if not folder.is_dir():
-    raise InferenceError(f'{folder} is missing; train first.')
-  saved = Checkpoints(folder, keep=1)
-  try:
-    step = saved.latest()
-    if step is None:
-      raise InferenceError(f'{folder} holds no complete checkpoint; train first.')
-    return step, saved.restore(step, jax.jit(stage.init)(jax.random.key(0)))
-  except CheckpointError as error:
-    raise InferenceError(str(error)) from None
-  finally:
-    saved.close()
 
 
 def segment_folder(

@@ -77,10 +77,10 @@ _LEAST_VARIANCE = 1e-6
 class _Identify:
   """The pure functions of the stage.
 
-  The projections of an untrained I differ by a hundredth of what they have in common, and
-  descending from there makes them alike before it tells them apart. So the loss sees them less the
-  batch's mean and divided by its deviation, and the averaged I, which sees faces one by one, has
-  their running averages folded into its last layer.
+  Embeddings of faces have much in common at first, and descending from there makes them all alike
+  before it tells any apart. So the loss sees projections less the batch's mean and divided by its
+  deviation, and the averaged I, which sees faces one by one, has the running averages of both
+  folded into its last layer.
   """
 
   def __init__(self, net: IdentityNet, options: IdentityOptions):
