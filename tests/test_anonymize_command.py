@@ -73,6 +73,9 @@ def run(*arguments, method='fill'):
     (['a.png', '-o', 'out', '--detector-threshold', 'nan'], "'nan' is not between"),
     (['a.png', '-o', 'out', '--method', 'remove'], "invalid choice: 'remove'"),
     (['a.png', '-o', 'out', '--method=synthesize', '--key=k', '--identity=3'], 'not both'),
+    (['a.png', '-o', 'out', '--method=synthesize', '--key-file=f', '--identity=3'], 'not both'),
+    (['a.png', '-o', 'out', '--key=k', '--key-file=f'], 'are two keys'),
+    (['a.png', '-o', 'out', '--key-file='], '--key-file is empty'),
   ],
   ids=lambda value: ' '.join(value) if isinstance(value, list) else '',
 )

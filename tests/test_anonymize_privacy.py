@@ -108,6 +108,30 @@ def test_who_has_the_key_gets_the_same_faces_and_nobody_reads_the_key(photos, pa
   assert not free['key_check']
 
 
+@pytest.mark.parametrize('end', ['', '\n', '\r\n'])
+def test_a_key_in_a_file_is_the_same_key(photos, painter, end):
+  (photos / 'key').write_bytes('hunter2-ü'.encode() + end.encode())
+  for out, flags in {'one': ['--key', 'hunter2-ü'], 'two': ['--key-file', 'key']}.items():
+    assert run('a.png', '-o', f'{out}.png', '--weights', 'w', *flags, method='synthesize') == 0
+  assert painter[0]['key'] == painter[1]['key'] == 'hunter2-ü'.encode()
+  assert (photos / 'one.png').read_bytes() == (photos / 'two.png').read_bytes()
+
+
+def test_a_key_file_that_cannot_be_used_is_refused_in_one_line(photos, painter, capsys):
+  (photos / 'empty').write_bytes(b'\n')
+  (photos / 'large').write_bytes(bytes(4097))
+  for name, phrase in {
+    'missing': 'cannot be read: No such file',
+    'empty': 'should hold 1 to 4096 bytes',
+    'large': 'should hold 1 to 4096 bytes',
+  }.items():
+    flags = ('--weights', 'w', '--key-file', name)
+    assert run('a.png', '-o', 'x.png', *flags, method='synthesize') == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert phrase in line
+  assert not (photos / 'x.png').exists()
+
+
 def test_flags_reach_the_anonymizer(photos, painter):
   flags = ('--identity', '7:0.5,1', '--trust', '0.6', '--detector-threshold', '0.3')
   assert run('a.png', '-o', 'x.png', '--weights', 'w', *flags, method='synthesize') == 0

@@ -1,4 +1,4 @@
-"""The command `anon-jax anonymize`: its flags, and what it says when it is done."""
+"""The command `anon-jax anonymize`: what it does, and what it says when it is done."""
 
 import argparse
 import collections
@@ -9,118 +9,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from anon_jax.inference import flags
 from anon_jax.inference.errors import InferenceError
 
-_METHODS = ('synthesize', 'fill', 'pixelate', 'blur')
 _SHIPPED = pathlib.Path(__file__).parent.parent / 'weights'
-_MANIFEST = 'manifest.json'
-_BLOCK, _KERNEL, _TRUST = 16, 17, 0.4
 _SHARED = 16  # faces that networks paint together
 _REASONS = 3  # that a summary has room for
-_FACE = 128  # pixels of a face crop in which blocks and kernels are counted
+_MOST_KEY_BYTES = 4096
 
 
 def add(commands: argparse._SubParsersAction) -> None:
   """Adds the command to the parser of `anon-jax`."""
-  parser = commands.add_parser(
-    'anonymize',
-    help='replace the faces of pictures by faces of people who do not exist',
-    description='Replaces every face that is found. Faces for which no new one can be trusted are '
-    'filled with grey. Pictures in which no face is found are not written. docs/anonymize.md tells '
-    'what is covered and what is not.',
-    epilog='Exit codes: 0 every input was written; 1 some were not, each named on standard error; '
-    '2 wrong usage; 130 broken off by Ctrl-C. Run the same command again to go on.',
-  )
-  parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures and folders of pictures')
-  parser.add_argument('-o', '--output', metavar='OUT', help='file or folder')
-  parser.add_argument('--in-place', action='store_true', help='replace the inputs themselves')
-  parser.add_argument(
-    '--method', choices=_METHODS, default='synthesize', help='what becomes of a face (synthesize)'
-  )
-  parser.add_argument(
-    '--weights', metavar='FOLDER', help='trained networks (those of the package, if it has any)'
-  )
-  parser.add_argument(
-    '--key', metavar='TEXT', help='draw control identities so that whoever knows TEXT can repeat it'
-  )
-  parser.add_argument(
-    '--identity', metavar='N', help='one control identity for all faces, or a mixture 7:0.5,12:0.5'
-  )
-  parser.add_argument(
-    '--detector-threshold',
-    type=_share,
-    metavar='SCORE',
-    help='least score of a face that counts, between 0 and 1 (0.15)',
-  )
-  parser.add_argument(
-    '--trust', type=_share, metavar='SCORE', help=f'less sure faces are filled ({_TRUST})'
-  )
-  parser.add_argument(
-    '--block', type=_block, metavar='N', help=f'of pixelate, at 128 px a face crop ({_BLOCK})'
-  )
-  parser.add_argument(
-    '--kernel', type=_kernel, metavar='N', help=f'of blur, at 128 px a face crop, odd ({_KERNEL})'
-  )
-  parser.add_argument('--keep-metadata', action='store_true', help='keep the capture time')
-  parser.add_argument('--keep-position', action='store_true', help='keep the GPS position')
-  parser.add_argument(
-    '--allow-no-faces', action='store_true', help='write pictures without any face found, too'
-  )
-  parser.add_argument(
-    '--manifest',
-    metavar='FILE',
-    help=f'JSON record of every face (OUT/{_MANIFEST} for several pictures or a folder)',
-  )
-  parser.set_defaults(run=_run, usage_error=parser.error)
-
-
-def _share(text: str) -> float:
-  with contextlib.suppress(ValueError):
-    if 0 < (value := float(text)) < 1:
-      return value
-  raise argparse.ArgumentTypeError(f'{text!r} is not between 0 and 1')
-
-
-def _whole(text: str) -> int:
-  if text.isdecimal() and len(text) <= 4:
-    return int(text)
-  raise argparse.ArgumentTypeError(f'{text!r} is not a whole number up to 9999')
-
-
-def _block(text: str) -> int:
-  value = _whole(text)
-  if not 2 <= value <= _FACE:
-    raise argparse.ArgumentTypeError(f'{text} is not between 2 and {_FACE}')
-  return value
-
-
-def _kernel(text: str) -> int:
-  value = _whole(text)
-  if not 3 <= value < _FACE or value % 2 == 0:
-    raise argparse.ArgumentTypeError(f'{text} is not odd and between 3 and {_FACE}')
-  return value
-
-
-def _check_usage(args: argparse.Namespace) -> None:
-  """Ends the process with code 2 where flags do not make sense together."""
-  if '' in args.inputs:
-    # it would be the current folder, and is mostly a variable that is not set
-    args.usage_error('an INPUT is empty; name a picture or a folder (. is the current one)')
-  for flag in ('output', 'weights', 'key', 'identity', 'manifest'):
-    if getattr(args, flag) == '':
-      args.usage_error(f'--{flag} is empty; give it something, or leave it out')
-  if args.output is None and not args.in_place:
-    args.usage_error('give -o OUT, or --in-place')
-  if args.identity and args.key:
-    args.usage_error('--identity leaves nothing to draw; give --key or --identity, not both')
-  # who gives one of them expects another picture than would come out
-  for flag, method in (('identity', 'synthesize'), ('block', 'pixelate'), ('kernel', 'blur')):
-    if getattr(args, flag) is not None and args.method != method:
-      args.usage_error(f'--{flag} is for --method {method}, and this is --method {args.method}')
+  flags.add(commands, _run)
 
 
 def _run(args: argparse.Namespace) -> int:
-  _check_usage(args)
+  flags.check_usage(args)
   from anon_jax.inference import listing
   from anon_jax.inference.reading import Reader
 
@@ -172,11 +76,11 @@ def _anonymizer(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     folder,
     detector=detector,
     method=args.method,
-    trust=Trust(score=_TRUST if args.trust is None else args.trust),
+    trust=Trust(score=flags.TRUST if args.trust is None else args.trust),
     key=_key(args),
     identity=args.identity or '',
-    block=args.block or _BLOCK,
-    kernel=args.kernel or _KERNEL,
+    block=args.block or flags.BLOCK,
+    kernel=args.kernel or flags.KERNEL,
   )
   return anonymizer, {
     'detector': detector.sha256[:16],
@@ -209,14 +113,29 @@ def _keep_programs() -> None:
 
 
 def _key(args: argparse.Namespace) -> bytes | None:
-  return args.key.encode('utf-8', 'surrogateescape') if args.key else None
+  """Returns the key as given, or the content of its file without the end of its last line.
+
+  Raises:
+    InferenceError: the file cannot be read, or holds nothing or too much.
+  """
+  if not args.key_file:
+    return args.key.encode('utf-8', 'surrogateescape') if args.key else None
+  path = pathlib.Path(os.path.expanduser(args.key_file))  # noqa: PTH111 - raises for no `~name`
+  try:
+    with path.open('rb') as file:
+      key = file.read(_MOST_KEY_BYTES + 1).removesuffix(b'\n').removesuffix(b'\r')
+  except OSError as error:
+    raise InferenceError(f'--key-file {path} cannot be read: {error.strerror}.') from None
+  if not 0 < len(key) <= _MOST_KEY_BYTES:
+    raise InferenceError(f'--key-file {path} should hold 1 to {_MOST_KEY_BYTES} bytes.')
+  return key
 
 
 def _manifest_path(args: argparse.Namespace) -> pathlib.Path | None:
   if args.manifest:
     return pathlib.Path(os.path.expanduser(args.manifest))  # noqa: PTH111 - raises for no `~name`
   if args.output and (len(args.inputs) > 1 or pathlib.Path(args.inputs[0]).is_dir()):
-    return pathlib.Path(args.output) / _MANIFEST
+    return pathlib.Path(args.output) / flags.MANIFEST
   return None
 
 
@@ -245,9 +164,9 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
   return {
     'method': args.method,
     'identity': args.identity or '',
-    'trust': _TRUST if args.trust is None else args.trust,
-    'block': args.block or _BLOCK,
-    'kernel': args.kernel or _KERNEL,
+    'trust': flags.TRUST if args.trust is None else args.trust,
+    'block': args.block or flags.BLOCK,
+    'kernel': args.kernel or flags.KERNEL,
     'keep_metadata': args.keep_metadata,
     'keep_position': args.keep_position,
   }

@@ -1,0 +1,114 @@
+"""The flags of `anon-jax anonymize`, and which of them make sense together."""
+
+import argparse
+import contextlib
+from collections.abc import Callable
+
+_METHODS = ('synthesize', 'fill', 'pixelate', 'blur')
+MANIFEST = 'manifest.json'
+BLOCK, KERNEL, TRUST = 16, 17, 0.4
+_FACE = 128  # pixels of a face crop in which blocks and kernels are counted
+
+
+def add(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], int]) -> None:
+  """Adds the command, which `run` does, to the parser of `anon-jax`."""
+  parser = commands.add_parser(
+    'anonymize',
+    help='replace the faces of pictures by faces of people who do not exist',
+    description='Replaces every face that is found. Faces for which no new one can be trusted are '
+    'filled with grey. Pictures in which no face is found are not written. docs/anonymize.md tells '
+    'what is covered and what is not.',
+    epilog='Exit codes: 0 every input was written; 1 some were not, each named on standard error; '
+    '2 wrong usage; 130 broken off by Ctrl-C. Run the same command again to go on.',
+  )
+  parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures and folders of pictures')
+  parser.add_argument('-o', '--output', metavar='OUT', help='file or folder')
+  parser.add_argument('--in-place', action='store_true', help='replace the inputs themselves')
+  parser.add_argument(
+    '--method', choices=_METHODS, default='synthesize', help='what becomes of a face (synthesize)'
+  )
+  parser.add_argument(
+    '--weights', metavar='FOLDER', help='trained networks (those of the package, if it has any)'
+  )
+  parser.add_argument(
+    '--key', metavar='TEXT', help='draw control identities so that whoever knows TEXT can repeat it'
+  )
+  parser.add_argument(
+    '--key-file', metavar='FILE', help='the same with the content of FILE, which `ps` does not show'
+  )
+  parser.add_argument(
+    '--identity', metavar='N', help='one control identity for all faces, or a mixture 7:0.5,12:0.5'
+  )
+  parser.add_argument(
+    '--detector-threshold',
+    type=_share,
+    metavar='SCORE',
+    help='least score of a face that counts, between 0 and 1 (0.15)',
+  )
+  parser.add_argument(
+    '--trust', type=_share, metavar='SCORE', help=f'less sure faces are filled ({TRUST})'
+  )
+  parser.add_argument(
+    '--block', type=_block, metavar='N', help=f'of pixelate, at 128 px a face crop ({BLOCK})'
+  )
+  parser.add_argument(
+    '--kernel', type=_kernel, metavar='N', help=f'of blur, at 128 px a face crop, odd ({KERNEL})'
+  )
+  parser.add_argument('--keep-metadata', action='store_true', help='keep the capture time')
+  parser.add_argument('--keep-position', action='store_true', help='keep the GPS position')
+  parser.add_argument(
+    '--allow-no-faces', action='store_true', help='write pictures without any face found, too'
+  )
+  parser.add_argument(
+    '--manifest',
+    metavar='FILE',
+    help=f'JSON record of every face (OUT/{MANIFEST} for several pictures or a folder)',
+  )
+  parser.set_defaults(run=run, usage_error=parser.error)
+
+
+def _share(text: str) -> float:
+  with contextlib.suppress(ValueError):
+    if 0 < (value := float(text)) < 1:
+      return value
+  raise argparse.ArgumentTypeError(f'{text!r} is not between 0 and 1')
+
+
+def _whole(text: str) -> int:
+  if text.isdecimal() and len(text) <= 4:
+    return int(text)
+  raise argparse.ArgumentTypeError(f'{text!r} is not a whole number up to 9999')
+
+
+def _block(text: str) -> int:
+  value = _whole(text)
+  if not 2 <= value <= _FACE:
+    raise argparse.ArgumentTypeError(f'{text} is not between 2 and {_FACE}')
+  return value
+
+
+def _kernel(text: str) -> int:
+  value = _whole(text)
+  if not 3 <= value < _FACE or value % 2 == 0:
+    raise argparse.ArgumentTypeError(f'{text} is not odd and between 3 and {_FACE}')
+  return value
+
+
+def check_usage(args: argparse.Namespace) -> None:
+  """Ends the process with code 2 where flags do not make sense together."""
+  if '' in args.inputs:
+    # it would be the current folder, and is mostly a variable that is not set
+    args.usage_error('an INPUT is empty; name a picture or a folder (. is the current one)')
+  for flag in ('output', 'weights', 'key', 'key_file', 'identity', 'manifest'):
+    if getattr(args, flag) == '':
+      args.usage_error(f'--{flag.replace("_", "-")} is empty; give it something, or leave it out')
+  if args.output is None and not args.in_place:
+    args.usage_error('give -o OUT, or --in-place')
+  if args.key and args.key_file:
+    args.usage_error('--key and --key-file are two keys; give one of them')
+  if args.identity and (args.key or args.key_file):
+    args.usage_error('--identity leaves nothing to draw; give --key or --identity, not both')
+  # who gives one of them expects another picture than would come out
+  for flag, method in (('identity', 'synthesize'), ('block', 'pixelate'), ('kernel', 'blur')):
+    if getattr(args, flag) is not None and args.method != method:
+      args.usage_error(f'--{flag} is for --method {method}, and this is --method {args.method}')
