@@ -26,28 +26,40 @@ def write_whole(path: pathlib.Path, content: bytes) -> None:
   part.replace(path)
 
 
+_FRAMES = 6  # of a clip that a sheet has room for
+
+
 def grid(columns: Mapping[str, np.ndarray], gap: int = 2) -> Image.Image:
   """Lays pictures out as a sheet: one row an example, one titled column a name.
 
   Args:
-    columns: float [n, s, s, 3] in [-1, 1] by title, all of one shape.
+    columns: float [n, s, s, 3] in [-1, 1] by title, all of one shape; or clips [n, k, s, s, 3],
+      whose first frames lie side by side, up to `_FRAMES` of them.
     gap: pixels between pictures.
 
   Returns:
     An RGB picture.
   """
   title = 14
-  count, side = next(iter(columns.values())).shape[:2]
-  width = len(columns) * (side + gap) - gap
+  columns = {name: _strips(np.asarray(pictures)) for name, pictures in columns.items()}
+  count, side, across = next(iter(columns.values())).shape[:3]
+  width = len(columns) * (across + gap) - gap
   sheet = Image.new('RGB', (width, title + count * (side + gap) - gap), 'white')
   draw = ImageDraw.Draw(sheet)
   for column, (name, pictures) in enumerate(columns.items()):
-    left = column * (side + gap)
+    left = column * (across + gap)
     draw.text((left + 2, 1), name, fill='black')
     values = np.clip((np.asarray(pictures, np.float32) + 1) * 127.5 + 0.5, 0, 255)
     for row, picture in enumerate(values.astype(np.uint8)):
       sheet.paste(Image.fromarray(picture), (left, title + row * (side + gap)))
   return sheet
+
+
+def _strips(pictures: np.ndarray) -> np.ndarray:
+  if pictures.ndim == 4:
+    return pictures
+  shown = pictures[:, :_FRAMES]
+  return np.concatenate([shown[:, k] for k in range(shown.shape[1])], axis=2)
 
 
 def _tensorboard(workdir: pathlib.Path) -> Any:

@@ -31,7 +31,7 @@ class _Detector:
 @pytest.fixture(autouse=True)
 def detector(monkeypatch):
   monkeypatch.setattr(detection, 'load_detector', _Detector)
-  monkeypatch.setattr(command, '_keep_programs', lambda: None)  # it would change jax for all tests
+  monkeypatch.setattr(command, 'keep_programs', lambda: None)  # it would change jax for all tests
 
 
 @pytest.fixture

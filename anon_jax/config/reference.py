@@ -18,7 +18,7 @@ def reference() -> str:
   parts = [_HEAD, _table('Every training config', every_stage.FIELDS)]
   for stage, (fields, _, _, extends) in STAGES.items():
     known = STAGES[extends].fields if extends else every_stage.FIELDS
-    own = {name: field for name, field in fields.items() if name not in known}
+    own = {name: field for name, field in fields.items() if field != known.get(name)}
     more = f'All fields of stage `{extends}`, with the same defaults, and:' if extends else ''
     parts.append(_table(f'Stage `{stage}`', own, more))
   return '\n'.join(parts)

@@ -3,7 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from anon_jax.config import ablations, anonymize, every_stage, harmonize, identity, segment
+from anon_jax.config import (
+  ablations,
+  anonymize,
+  every_stage,
+  harmonize,
+  harmonize_video,
+  identity,
+  segment,
+)
 from anon_jax.config.field import Field
 
 
@@ -26,6 +34,11 @@ class StageFields(NamedTuple):
 STAGES: dict[str, StageFields] = {
   'harmonize': StageFields(
     every_stage.FIELDS | harmonize.FIELDS, harmonize.check_together, harmonize.TINY
+  ),
+  'harmonize_video': StageFields(
+    every_stage.FIELDS | harmonize_video.FIELDS,
+    harmonize_video.check_together,
+    harmonize_video.TINY,
   ),
   'identity': StageFields(
     every_stage.FIELDS | identity.FIELDS, identity.check_together, identity.TINY

@@ -25,6 +25,16 @@ class Source(Protocol):
   def __getitem__(self, index: int) -> Mapping[str, Any]: ...
 
 
+class Cut(Protocol):
+  """How stored pictures become crops: a `View`, or one for clips."""
+
+  def fixed(self, image: np.ndarray, semantic_map: np.ndarray) -> Example: ...
+
+  def random(
+    self, image: np.ndarray, semantic_map: np.ndarray, rng: np.random.Generator
+  ) -> Example: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class View:
   """How a stored picture becomes a crop of the network's size.
@@ -99,7 +109,7 @@ class _Read:
 class _RandomView:
   """Augments one example from the generator that Grain derives from seed and position."""
 
-  def __init__(self, view: View):
+  def __init__(self, view: Cut):
     self._view = view
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
@@ -109,7 +119,7 @@ class _RandomView:
 class _FixedView:
   """Reads one evaluation example; positions past the end repeat the last and are masked."""
 
-  def __init__(self, source: Source, view: View, count: int):
+  def __init__(self, source: Source, view: Cut, count: int):
     self._read, self._view, self._count = _Read(source), view, count
 
   def __call__(self, index: int) -> Example:
@@ -161,7 +171,7 @@ class Shard:
 
 def train_dataset(
   source: Source,
-  view: View,
+  view: Cut,
   *,
   batch_size: int,
   seed: int,
@@ -210,7 +220,7 @@ def _ignore_interrupt(*_: int) -> None:
 def batches_of(
   positions: grain.MapDataset,
   source: Source,
-  view: View,
+  view: Cut,
   *,
   batch_size: int,
   shard: Shard,
@@ -254,7 +264,7 @@ def batches_of(
 
 
 def eval_dataset(
-  source: Source, view: View, *, batch_size: int, count: int = 0, shard: Shard = Shard()
+  source: Source, view: Cut, *, batch_size: int, count: int = 0, shard: Shard = Shard()
 ) -> Sequence[Example]:
   """Cuts the first `count` examples (0: all) into batches of one size, the last one padded.
 

@@ -42,7 +42,7 @@ def make_measure(stage: Stage) -> Measure:
 def evaluate_harmonization(
   measure: Measure, state: TrainState, batches: Sequence[dict[str, np.ndarray]], mesh: Mesh
 ) -> dict[str, Any]:
-  """Measures H on held-out pictures.
+  """Measures H on held-out pictures, or clips.
 
   Args:
     measure: from `make_measure`.
@@ -51,7 +51,7 @@ def evaluate_harmonization(
     mesh: the devices.
 
   Returns:
-    `count`, and for each of l1, psnr and ssim inside the foreground a row with `method` and
+    `count`, and for each of the measure's metrics inside the foreground a row with `method` and
     `baseline` (the recoloured input returned as it is): mean and 95 % bootstrap interval over
     pictures. Pictures without any foreground are counted in `without_foreground` and left out.
   """
@@ -66,7 +66,7 @@ def evaluate_harmonization(
     'count': int(counted.sum()),
     'without_foreground': int((real & ~counted).sum()),
   }
-  for name in quality.METRICS:
+  for name in (key.removeprefix('method/') for key in rows if key.startswith('method/')):
     result[name] = {
       who: bootstrap_mean(rows[f'{who}/{name}'][counted]) for who in ('method', 'baseline')
     }
@@ -76,7 +76,8 @@ def evaluate_harmonization(
 def scalars(result: dict[str, Any]) -> dict[str, float]:
   """Flattens a result to scalars for the log, such as `eval/l1` and `eval/l1_baseline`."""
   flat = {}
-  for name in quality.METRICS:
-    flat[f'eval/{name}'] = result[name]['method']['mean']
-    flat[f'eval/{name}_baseline'] = result[name]['baseline']['mean']
+  for name, row in result.items():
+    if isinstance(row, dict):
+      flat[f'eval/{name}'] = row['method']['mean']
+      flat[f'eval/{name}_baseline'] = row['baseline']['mean']
   return flat

@@ -7,8 +7,13 @@ from typing import Any
 
 from anon_jax.telemetry import write_whole
 
-_TITLES = {'l1': 'L1 (share of the range)', 'psnr': 'PSNR (dB)', 'ssim': 'SSIM'}
-_BETTER = {'l1': 'lower', 'psnr': 'higher', 'ssim': 'higher'}
+_TITLES = {
+  'l1': 'L1 (share of the range)',
+  'psnr': 'PSNR (dB)',
+  'ssim': 'SSIM',
+  'flicker': 'flicker (share of the range)',
+}
+_BETTER = {'l1': 'lower', 'psnr': 'higher', 'ssim': 'higher', 'flicker': 'lower'}
 
 
 def write_report(
@@ -29,25 +34,28 @@ def write_report(
   write_whole(
     workdir / 'results.json', (json.dumps(whole, indent=2, allow_nan=False) + '\n').encode()
   )
+  unit = 'clips' if 'flicker' in result else 'pictures'
   lines = [
     '# HarmonizationNet on the proxy task',
     '',
-    f'Step {step}; {result["count"]} held-out pictures '
+    f'Step {step}; {result["count"]} held-out {unit} '
     f'({", ".join(f"{name} {value}" for name, value in facts.items())}).',
     'Inside the foreground; the baseline returns the recoloured input as it is. Brackets: 95 % '
-    'bootstrap interval over pictures. The paper gives no figures for the proxy task.',
+    f'bootstrap interval over {unit}. The paper gives no figures for the proxy task.',
     '',
     '| measure | better | HarmonizationNet | baseline | ratio |',
     '|---|---|---|---|---|',
   ]
   for name, title in _TITLES.items():
+    if name not in result:
+      continue
     method, baseline = result[name]['method'], result[name]['baseline']
     ratio = method['mean'] / baseline['mean'] if baseline['mean'] else float('nan')
     lines.append(
       f'| {title} | {_BETTER[name]} | {_interval(method)} | {_interval(baseline)} | {ratio:.2f} |'
     )
   if result['without_foreground']:
-    lines += ['', f'{result["without_foreground"]} pictures had no foreground and were left out.']
+    lines += ['', f'{result["without_foreground"]} {unit} had no foreground and were left out.']
   path = workdir / 'results.md'
   write_whole(path, ('\n'.join(lines) + '\n').encode())
   return path

@@ -13,6 +13,7 @@ from anon_jax.experiment import (
   ablations,
   anonymize,
   harmonize,
+  harmonize_video,
   identity,
   pretrained,
   segment,
@@ -58,6 +59,7 @@ def without_losses(config: Any) -> Any:
 # Stage -> what builds its networks, data and evaluation.
 BUILDERS: dict[str, Callable[[Any, pathlib.Path, jax.sharding.Mesh], Experiment]] = {
   'harmonize': harmonize.build,
+  'harmonize_video': harmonize_video.build,
   'segment': segment.build,
   'identity': identity.build,
   'anonymize': anonymize.build,

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import jax
 import ml_collections
+import numpy as np
 
 from anon_jax import parallel, train
 from anon_jax.checkpoints import CheckpointError, Checkpoints
 from anon_jax.experiment import identities, identity
 from anon_jax.inference import weights
 from anon_jax.inference.runs import AVERAGES
+from anon_jax.nets.harmonization import HarmonizationNet
 
 log = logging.getLogger('anon_jax')
 
@@ -84,10 +86,20 @@ def load_exported(config: Any) -> dict[str, Any]:
       f'start_from={str(folder)!r} holds no {" or ".join(wanted)}, which stage {config.stage!r} '
       'trains; give a folder that has one, or leave start_from empty.'
     )
+  if config.stage == 'harmonize_video' and not networks['harmonization'].module.recurrent:
+    initial['generator'] = _for_clips(initial['generator'])
   for name, net in networks.items():
     if net is not None:
       log.warning('%s starts from step %d in %s.', name, net.entry.training.steps, folder)
   return initial
+
+
+def _for_clips(params: Any) -> Any:
+  """Gives an image H the inputs of one for clips; it starts by paying them no attention."""
+  kernel = params['stem']['kernel']
+  more = HarmonizationNet(recurrent=True).channels - kernel.shape[2]
+  wide = np.pad(kernel, ((0, 0), (0, 0), (0, more), (0, 0)))
+  return {**params, 'stem': {**params['stem'], 'kernel': wide}}
 
 
 def _config_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:

@@ -61,7 +61,7 @@ def _anonymizer(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
   folder, fingerprint = None, ''
   if args.method == 'synthesize':
     folder = _weights_folder(args)
-    _keep_programs()
+    keep_programs()
     # here and not above: it imports jax, which the other methods need not wait for
     from anon_jax.inference.weights import read_description
 
@@ -100,7 +100,7 @@ def _weights_folder(args: argparse.Namespace) -> pathlib.Path:
   )
 
 
-def _keep_programs() -> None:
+def keep_programs() -> None:
   """Keeps compiled programs on disk: compiling them anew would take most of a first run."""
   root = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')  # noqa: PTH111
   if not pathlib.Path(root).is_absolute():

@@ -36,6 +36,7 @@ LICENCES = {
   'fasseg': 'FASSEG: no licence stated',
   'procedural_faces': 'procedural_faces: none, the faces are drawn',
   'face_folder': 'face_folder: that of your own pictures',
+  'clip_folder': 'clip_folder: that of your own clips',
 }
 UNKNOWN_START = 'and the terms of the pictures of the identity run that it started from'
 # What a `face_folder` may be said to hold: known data sets that have no builder of their own.
@@ -46,6 +47,7 @@ AVERAGES = {
   'segment': {'segmentation': 'segmenter'},
   'identity': {'identity': 'identity'},
   'harmonize': {'harmonization': 'generator'},
+  'harmonize_video': {'harmonization': 'generator'},
   'anonymize': {'anonymization': 'generator', 'identity': 'identity'},
 }
 _GUESS = IdentityInput.threshold
@@ -123,14 +125,16 @@ def _build(
     )
     return net, Input(size, share)
   if name == 'harmonization':
-    upscale = config.whole('upscale')
+    upscale = config.whole('upscale') if 'upscale' in config.values else 1
     shown = HarmonizationInput(
       size // max(upscale, 1),
       share,
       condition_sigma=config.number('condition_sigma'),
       feather=config.whole('feather'),
     )
-    return harmonization.HarmonizationNet(harmonization.WIDTHS[preset], upscale), shown
+    recurrent = 'frames' in config.values
+    widths = harmonization.WIDTHS[preset]
+    return harmonization.HarmonizationNet(widths, upscale, recurrent=recurrent), shown
   # stage anonymize shows its I nothing but foregrounds, whatever the identity run did
   alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
   threshold = _threshold(config.path.with_name('results.json'), step)

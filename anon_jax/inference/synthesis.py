@@ -187,6 +187,9 @@ def _paint(
   face = _set_into(condition, face, painter)  # beyond what A paints, H gets the condition
   shown = jnp.where(replaced > 0, face, images)
   inputs = harmonization.harmonizer_inputs(replaced, shown, condition)
+  if blend.module.recurrent:  # no frame before this one
+    unknown = jnp.zeros((len(images),))
+    inputs = harmonization.recurrent_inputs(replaced, shown, condition, shown, unknown)
   rgb: Any = blend.module.apply({'params': params['harmonization']}, inputs)
   side, mask = rgb.shape[1], replaced
   for axis in (1, 2):

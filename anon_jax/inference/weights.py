@@ -34,7 +34,6 @@ from anon_jax.nets.segmentation import SegmentationNet
 DESCRIPTION = 'model.json'
 _MOST_DESCRIPTION_BYTES = 1_000_000
 _MOST_HEADER_BYTES = 1_000_000  # the largest network's header has 20 kB
-_H_CHANNELS = 7  # mask, painted picture, appearance condition
 
 NetT = TypeVar('NetT', bound=nn.Module)
 InputT = TypeVar('InputT', bound=Input)
@@ -160,7 +159,7 @@ def shapes_of(module: nn.Module, image_size: int) -> Mapping[str, tuple[int, ...
       jax.ShapeDtypeStruct((1, side, side), jnp.uint8),
     ]
   else:
-    channels = _H_CHANNELS if isinstance(module, HarmonizationNet) else 3
+    channels = module.channels if isinstance(module, HarmonizationNet) else 3
     arguments = [jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)]
   variables = jax.eval_shape(module.init, jax.random.key(0), *arguments)
   leaves = dotted(variables['params'])

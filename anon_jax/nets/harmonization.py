@@ -25,11 +25,18 @@ class HarmonizationNet(nn.Module):
     widths: channels by level, the finest first; each level halves the sides.
     upscale: output side over input side, a power of two.
     dtype: computation dtype; parameters stay float32.
+    recurrent: whether its inputs are those of `recurrent_inputs`: it was trained on clips.
   """
 
   widths: tuple[int, ...] = WIDTHS['base']
   upscale: int = 1
   dtype: Any = jnp.float32
+  recurrent: bool = False
+
+  @property
+  def channels(self) -> int:
+    """Channels of its inputs."""
+    return 11 if self.recurrent else 7
 
   @nn.compact
   def __call__(self, inputs: jax.Array) -> jax.Array:
@@ -49,6 +56,30 @@ class HarmonizationNet(nn.Module):
 def harmonizer_inputs(mask: jax.Array, painted: jax.Array, condition: jax.Array) -> jax.Array:
   """Stacks H's inputs: [b, h, w, 1] mask, [.., 3] painted picture, [.., 3] condition -> [.., 7]."""
   return jnp.concatenate([mask, painted, condition], axis=-1)
+
+
+def recurrent_inputs(
+  mask: jax.Array,
+  painted: jax.Array,
+  condition: jax.Array,
+  previous: jax.Array,
+  known: jax.Array,
+) -> jax.Array:
+  """Stacks H's inputs for a frame of a clip (paper 3.4).
+
+  Args:
+    mask: [b, h, w, 1].
+    painted: [b, h, w, 3].
+    condition: [b, h, w, 3].
+    previous: H's composited output for the frame before, [b, h, w, 3].
+    known: float [b], 1 where there is one; 0 hides `previous`, whatever it holds.
+
+  Returns:
+    [b, h, w, 11]: those of `harmonizer_inputs`, then the frame before and a plane of `known`.
+  """
+  flag = jnp.broadcast_to(known[:, None, None, None], mask.shape)
+  hidden = jnp.where(flag > 0, previous, 0.0)
+  return jnp.concatenate([harmonizer_inputs(mask, painted, condition), hidden, flag], axis=-1)
 
 
 def feather(mask: jax.Array, width: int) -> jax.Array:

@@ -56,7 +56,7 @@ class HarmonizeOptions:
   ema_decay: float = 0.999
 
 
-def _fit(picture: jax.Array, side: int) -> jax.Array:
+def fit(picture: jax.Array, side: int) -> jax.Array:
   """Enlarges [b, h, w, c] to `side` where the inputs are smaller than the target."""
   if picture.shape[1] == side:
     return picture
@@ -83,7 +83,7 @@ def make_harmonize_stage(
     A stage whose batches hold `image` uint8 [b, s, s, 3], `map` uint8 [b, s, s] and `index`
     int32 [b].
   """
-  task = _Harmonize(generator, discriminator, options, perceptual_net)
+  task = Harmonize(generator, discriminator, options, perceptual_net)
   return Stage(
     name='harmonize',
     init=task.init,
@@ -94,8 +94,8 @@ def make_harmonize_stage(
   )
 
 
-class _Harmonize:
-  """The pure functions of the stage."""
+class Harmonize:
+  """The pure functions of the stage; the stage for clips changes how H runs and who judges."""
 
   def __init__(
     self,
@@ -105,19 +105,18 @@ class _Harmonize:
     perceptual_net: PerceptualNet | None,
   ):
     o = options
-    self._generator, self._discriminator, self._o = generator, discriminator, o
+    self.generator, self.discriminator, self.o = generator, discriminator, o
     self._perceptual = perceptual_net
     self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
     self._disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
 
   def init(self, key: jax.Array) -> TrainState:
-    o = self._o
+    o = self.o
     root, gen_key, disc_key = jax.random.split(key, 3)
     side = o.image_size // o.upscale
-    gen_params = self._generator.init(gen_key, jnp.zeros((1, side, side, 7)))['params']
-    picture = jnp.zeros((1, o.image_size, o.image_size, 3))
-    conditions = [picture[..., :1], picture]
-    disc_params = self._discriminator.init(disc_key, picture, conditions)['params']
+    gen_inputs = jnp.zeros((1, side, side, self.generator.channels))
+    gen_params = self.generator.init(gen_key, gen_inputs)['params']
+    disc_params = self.discriminator.init(disc_key, *self.judged())['params']
     return TrainState(
       step=jnp.zeros((), jnp.int32),
       key=root,
@@ -130,15 +129,15 @@ class _Harmonize:
 
   def step(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), _PROXY_STREAM)
-    ex = self._example(key, batch)
+    ex = self.example(key, batch)
     gen, disc = state.nets['generator'], state.nets['discriminator']
     # One forward pass of H serves both updates: D learns from `fake`, then H's gradient is pulled
     # back through the same pass.
-    fake, pull_back = jax.vjp(lambda params: self._harmonize(params, ex), gen.params)
+    fake, pull_back = jax.vjp(lambda params: self.harmonize(params, ex), gen.params)
 
     def disc_loss(params: Any) -> jax.Array:
-      real_logits = self._judge(params, ex['reachable'], ex)
-      return adversarial.lsgan_discriminator(real_logits, self._judge(params, fake, ex))
+      real_logits = self.judge(params, ex['reachable'], ex)
+      return adversarial.lsgan_discriminator(real_logits, self.judge(params, fake, ex))
 
     d_loss, d_grads = jax.value_and_grad(disc_loss)(disc.params)
     disc = optim.update(disc, d_grads, self._disc_tx)
@@ -146,7 +145,7 @@ class _Harmonize:
     (g_loss, terms), d_fake = gen_loss(fake, disc.params, state.frozen, ex)
     (g_grads,) = pull_back(d_fake)
     gen = optim.update(gen, g_grads, self._gen_tx)
-    ema = optim.update_average(state.ema['generator'], gen.params, state.step, self._o.ema_decay)
+    ema = optim.update_average(state.ema['generator'], gen.params, state.step, self.o.ema_decay)
     metrics = {
       'd_loss': d_loss,
       'g_loss': g_loss,
@@ -162,21 +161,27 @@ class _Harmonize:
     return new_state, metrics
 
   def predict(self, state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-    ex = self._example(jax.random.key(_SAMPLE_SEED), batch)
+    ex = self.example(jax.random.key(_SAMPLE_SEED), batch)
     return {
       # What H may see of the original: everything but the foreground.
       'input': jnp.where(ex['mask'] > 0, 0.0, ex['target']),
-      'recoloured': _fit(ex['recoloured'], self._o.image_size),
-      'condition': _fit(ex['condition'], self._o.image_size),
-      'output': self._harmonize(state.ema['generator'], ex),
+      'recoloured': fit(ex['recoloured'], self.o.image_size),
+      'condition': fit(ex['condition'], self.o.image_size),
+      'output': self.harmonize(state.ema['generator'], ex),
       'target': ex['target'],
       'mask': ex['mask'],
     }
 
-  def _example(self, key: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+  def judged(self) -> tuple[jax.Array, list[jax.Array]]:
+    """Returns zeros of the form of what D sees: pictures, and what it sees beside them."""
+    picture = jnp.zeros((1, self.o.image_size, self.o.image_size, 3))
+    return picture, [picture[..., :1], picture]
+
+  def example(self, key: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Makes the proxy task of a batch."""
     # By position in the data set, not by row: hosts order the rows of a batch differently.
     keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(batch['index'])
-    images, o = to_signed(batch['image']), self._o
+    images, o = to_signed(batch['image']), self.o
     ex = proxy.make_example(keys, images, batch['map'], o.sigma_fraction, o.upscale)
     # The target with the rim that every output has: without it D_H could tell by the rim alone.
     ex['reachable'] = harmonization.composite(
@@ -184,24 +189,26 @@ class _Harmonize:
     )
     return ex
 
-  def _harmonize(self, params: Any, ex: dict[str, jax.Array]) -> jax.Array:
+  def harmonize(self, params: Any, ex: dict[str, jax.Array]) -> jax.Array:
+    """Runs H on every picture and composites."""
     inputs = harmonization.harmonizer_inputs(ex['input_mask'], ex['recoloured'], ex['condition'])
-    rgb: Any = self._generator.apply({'params': params}, inputs)
+    rgb: Any = self.generator.apply({'params': params}, inputs)
     background, condition, mask = ex['target'], ex['condition'], ex['mask']
-    return harmonization.composite(rgb, background, condition, mask, self._o.feather)
+    return harmonization.composite(rgb, background, condition, mask, self.o.feather)
 
-  def _judge(self, params: Any, images: jax.Array, ex: dict[str, jax.Array]) -> list[jax.Array]:
-    conditions = [ex['mask'], _fit(ex['condition'], self._o.image_size)]
-    logits: Any = self._discriminator.apply({'params': params}, images, conditions)
+  def judge(self, params: Any, images: jax.Array, ex: dict[str, jax.Array]) -> list[jax.Array]:
+    """Runs D on pictures, beside the mask and the appearance condition."""
+    conditions = [ex['mask'], fit(ex['condition'], self.o.image_size)]
+    logits: Any = self.discriminator.apply({'params': params}, images, conditions)
     return logits
 
   def _generator_loss(
     self, images: jax.Array, disc_params: Any, frozen: Any, ex: dict[str, jax.Array]
   ) -> tuple[jax.Array, Metrics]:
     """Eq. 2 as a function of H's output, so that one gradient serves all its terms."""
-    o = self._o
+    o = self.o
     terms = {
-      'g_adversarial': adversarial.lsgan_generator(self._judge(disc_params, images, ex)),
+      'g_adversarial': adversarial.lsgan_generator(self.judge(disc_params, images, ex)),
       'g_l1': reconstruction.l1(ex['reachable'], images),
     }
     total = o.adversarial_weight * terms['g_adversarial'] + o.l1_weight * terms['g_l1']

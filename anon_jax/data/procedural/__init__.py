@@ -14,7 +14,7 @@ from anon_jax.data.procedural.parameters import (
   sample_parameters,
 )
 from anon_jax.data.procedural.render import Rendered, render
-from anon_jax.data.procedural.source import ProceduralFaces
+from anon_jax.data.procedural.source import ProceduralClips, ProceduralFaces
 
 __all__ = [
   'OCCLUDERS',
@@ -24,6 +24,7 @@ __all__ = [
   'FaceParameters',
   'Light',
   'Occluder',
+  'ProceduralClips',
   'ProceduralFaces',
   'Rendered',
   'render',

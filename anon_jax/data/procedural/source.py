@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from anon_jax.data.procedural.clips import render_clip
 from anon_jax.data.procedural.parameters import check_draw, sample_parameters
 from anon_jax.data.procedural.render import check_size, render
 
@@ -106,12 +107,15 @@ class ProceduralFaces:
     draws = (sample_parameters(self.seed, i, self.identities) for i in range(self._length))
     return np.array([parameters.identity for parameters in draws], np.int64)
 
-  def _render(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+  def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
     picture = render(sample_parameters(self.seed, index, self.identities), self.size)
-    picture.image.setflags(write=False)
-    picture.map.setflags(write=False)
-    item = (picture.image, picture.map, picture.identity)
-    cost = picture.image.nbytes + picture.map.nbytes
+    return picture.image, picture.map, picture.identity
+
+  def _render(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+    item = image, classes, _ = self._draw(index)
+    image.setflags(write=False)
+    classes.setflags(write=False)
+    cost = image.nbytes + classes.nbytes
     with self._lock:
       if index not in self._kept and self._kept_bytes + cost <= self._cache_bytes:
         self._kept[index] = item
@@ -124,3 +128,31 @@ class ProceduralFaces:
   def __setstate__(self, state: dict[str, Any]) -> None:
     vars(self).update(state)
     self._forget()
+
+
+class ProceduralClips(ProceduralFaces):
+  """`length` procedural clips; as `ProceduralFaces`, with `frames` frames an element.
+
+  An element has 'image' uint8 [frames, size, size, 3] and 'map' uint8 [frames, size, size].
+
+  Attributes:
+    frames: of each clip.
+  """
+
+  def __init__(self, length: int, frames: int, size: int, seed: int = 0, identities: int = 64):
+    """Describes the collection; see `ProceduralFaces`.
+
+    Raises:
+      ValueError: a number outside its range.
+    """
+    super().__init__(length, size, seed, identities)
+    if frames < 1:
+      raise ValueError(f'frames={frames} is an empty clip: give 1 or more.')
+    self.frames = frames
+
+  def __repr__(self) -> str:
+    return f'{self.frames} frames of {super().__repr__()}'
+
+  def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+    clip = render_clip(self.seed, index, self.frames, self.size, self.identities)
+    return clip.frames, clip.maps, clip.parameters[0].identity

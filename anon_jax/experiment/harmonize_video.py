@@ -1,0 +1,113 @@
+"""The stage for clips: data, networks, step and evaluation from a config."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from anon_jax import train as training
+from anon_jax.data import pipeline
+from anon_jax.data.clips import ClipFolder, ClipView
+from anon_jax.data.procedural import ProceduralClips
+from anon_jax.evaluation import harmonization, harmonization_video, report
+from anon_jax.experiment import networks, sources
+from anon_jax.experiment.parts import Experiment
+from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
+from anon_jax.state import TrainState
+from anon_jax.steps.harmonize_video import HarmonizeVideoOptions, make_harmonize_video_stage
+from anon_jax.steps.stage import Stage
+
+
+def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experiment:
+  """Opens the clips and builds the stage of a harmonize_video config."""
+  stage = make_stage(config)
+  train, held_out = _open_sources(config)
+  view = ClipView(sources.make_view(config))
+  count = min(config.sample_examples, len(held_out))
+  samples = pipeline.eval_dataset(held_out, view, batch_size=count, count=count)[0]
+  sources.require_foreground(samples, config.manual_dir or config.dataset)
+  return Experiment(
+    stage=stage,
+    dataset=pipeline.train_dataset(
+      train,
+      view,
+      batch_size=config.batch_size,
+      seed=config.seed,
+      shard=sources.this_shard(),
+      workers=config.workers,
+    ),
+    samples=samples,
+    evaluate=_make_evaluate(config, stage, held_out, workdir, mesh),
+    data=sources.describe({'train': train}),
+  )
+
+
+def make_stage(config: Any) -> Stage:
+  """Builds the networks and the step of a harmonize_video config.
+
+  Raises:
+    WeightsError: the perceptual network's weights are missing or damaged.
+  """
+  net, params = networks.load_perceptual(config)
+  options = HarmonizeVideoOptions(
+    image_size=config.image_size,
+    sigma_fraction=config.condition_sigma,
+    feather=config.feather,
+    adversarial_weight=config.adversarial_weight,
+    perceptual_weight=config.perceptual_weight,
+    l1_weight=config.l1_weight,
+    frames=config.frames,
+    recurrent=config.recurrent,
+    judged_frames=config.judged_frames,
+    drift=config.drift,
+    **networks.rates(config),
+  )
+  dtype = sources.compute_dtype(config.dtype)
+  generator = HarmonizationNet(WIDTHS[config.preset], 1, dtype, recurrent=True)
+  return make_harmonize_video_stage(
+    generator, networks.make_discriminator(config), options, net, params
+  )
+
+
+def _open_sources(config: Any) -> sources.Sources:
+  if config.dataset == 'clip_folder':
+    folder = pathlib.Path(config.manual_dir)
+    return sources.Sources(
+      *(ClipFolder(folder, split, config.frames) for split in ('train', config.eval_split))
+    )
+  count, size = config.procedural_faces, config.image_size
+  # Another seed, so that no held-out clip is drawn in training.
+  return sources.Sources(
+    ProceduralClips(count, config.frames, size, config.seed),
+    ProceduralClips(max(count // 10, 8), config.frames, size, config.seed + 2**20),
+  )
+
+
+def _make_evaluate(
+  config: Any, stage: Stage, source: pipeline.Source, workdir: pathlib.Path, mesh: Any
+) -> training.Evaluate:
+  """Returns a function that measures a state, writes the report and returns scalars."""
+  batches = pipeline.eval_dataset(
+    source,
+    ClipView(sources.make_view(config)),
+    batch_size=config.eval_batch_size,
+    count=config.eval_examples,
+    shard=sources.this_shard(),
+  )
+  measure = harmonization_video.make_measure(stage)
+  facts = {
+    'dataset': config.dataset,
+    'split': config.eval_split,
+    'image_size': config.image_size,
+    'frames': config.frames,
+    'seed': config.seed,
+  }
+
+  def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
+    result = harmonization.evaluate_harmonization(measure, state, batches, mesh)
+    if jax.process_index() == 0:
+      report.write_report(workdir, step, result, facts)
+    return harmonization.scalars(result)
+
+  return evaluate
