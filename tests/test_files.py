@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anon_jax.inference import files, listing, writing
+from anon_jax.inference import files, listing, placing
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.centerface import DetectorError
 from anon_jax.inference.errors import InferenceError
@@ -213,16 +213,15 @@ def test_batches_are_closed_by_faces_and_by_pixels(run, monkeypatch, faces, pixe
 
 
 def test_a_full_disk_is_said_of_each_file_and_leaves_no_part(run, tmp_path, monkeypatch):
-  write, calls = writing._write_through, []
+  finish, calls = placing.PartFile.finish, []
 
-  def fill_up(part, content):
-    calls.append(part)
-    if part.parent.name == 'out' and len(calls) in (3, 4):
-      part.write_bytes(content[:100])
+  def fill_up(new, check=None):
+    calls.append(new.part)
+    if new.part.parent.name == 'out' and len(calls) in (3, 4):
       raise OSError(28, 'No space left on device')
-    write(part, content)
+    finish(new, check)
 
-  monkeypatch.setattr(writing, '_write_through', fill_up)
+  monkeypatch.setattr(placing.PartFile, 'finish', fill_up)
   report, records = run()
   assert [record['written'] for record in records.values()] == [True, False, False, True]
   assert 'b.png cannot be written (No space left on device)' in records['b.png']['message']

@@ -1,11 +1,9 @@
 """Writes pictures so that a file is either whole or not there, and holds nothing but its pixels."""
 
 import datetime
-import errno
 import io
 import os
 import pathlib
-import secrets
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
@@ -17,6 +15,7 @@ from anon_jax.inference import decoding
 from anon_jax.inference.capture import Position, write_exif
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.paths import shown
+from anon_jax.inference.placing import PartFile, named_errors
 from anon_jax.inference.structure import KINDS, RefusedPicture
 
 HOLD_CAPTURE = ('JPEG', 'PNG', 'WEBP', 'TIFF')
@@ -32,8 +31,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
   'PNG': {},
   'BMP': {},
 }
-# Begins with a dot, so that a folder's listing shows finished pictures only.
-_PART = '.anon-jax-{}.part'
 
 
 def write_picture_file(
@@ -101,50 +98,15 @@ def write_atomically(
   Raises:
     InferenceError: it cannot be written, or is a link: what that points to is another's file.
   """
-  path = pathlib.Path(path)
-  part = path.with_name(_PART.format(secrets.token_hex(8)))
-  try:
-    if path.is_symlink():
-      raise InferenceError(f'{shown(path)} is a link; remove it, or give another name.')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-      _write_through(part, content)
-      if check:
-        with part.open('rb') as file:
-          check(file)
-      part.replace(path)
-    except BaseException:  # Ctrl-C as well
-      part.unlink(missing_ok=True)
-      raise
-    _flush_folder(path.parent)
-  except (OSError, ValueError) as error:
-    if isinstance(error, InferenceError):
-      raise
-    reason = getattr(error, 'strerror', None) or error
-    raise InferenceError(
-      f'{shown(path)} cannot be written ({reason}); make room there, or give another place.'
-    ) from None
 
+  def reopen(part: pathlib.Path) -> None:
+    assert check
+    with part.open('rb') as file:
+      check(file)
 
-def _write_through(part: pathlib.Path, content: bytes) -> None:
-  # Made by this call or not at all, with the rights that the user's umask leaves.
-  flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-  with os.fdopen(os.open(part, flags, 0o666), 'wb') as file:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _flush_folder(folder: pathlib.Path) -> None:
-  """Brings the new name itself to the disk."""
-  descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-  try:
-    os.fsync(descriptor)
-  except OSError as error:
-    if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network drives know no such thing
-      raise
-  finally:
-    os.close(descriptor)
+  with named_errors(path), PartFile(path) as new:
+    new.file.write(content)
+    new.finish(reopen if check else None)
 
 
 def _check_frames(
