@@ -32,7 +32,7 @@ RANK = {name: rank for rank, layer in enumerate(ORDER) for name in layer}
 FILES = sorted(PACKAGE.rglob('*.py'))
 INFERENCE = (
   *('segmenting', 'detection', 'reading', 'writing', 'listing', 'weights', 'export'),
-  *('anonymizer', 'files'),
+  *('anonymizer', 'files', 'tracking', 'smoothing', 'scenes', 'association'),
 )
 
 

@@ -1,0 +1,261 @@
+"""Tracks of faces through a video: every frame of every face is covered.
+
+A detector misses faces for a few frames, and finds others for a few frames only. The tracker is fed
+the detections of one frame after another, and gives the frames back in order, a fixed number of
+frames late, so that it knows what comes after each of them:
+
+  detected  the face was found in this frame;
+  bridged   it was missed for up to `bridge` frames between two detections of its track;
+  held      it was not found yet, or no more, for up to `hold` frames before the first and after the
+            last detection of its track.
+
+Every detection belongs to a track, whatever its score: one that nothing continues is a track of its
+own. A track that jumps, to where it was not expected, may have gone over to another face: what lies
+beyond the jump is covered as if one track ended and another began. Nothing goes on over a scene
+cut, a change of the picture's size or the end of the stream.
+"""
+
+import dataclasses
+from collections import deque
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from anon_jax.inference import association, covering, crops, scenes
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.faces import Face
+from anon_jax.inference.smoothing import Path, centre, moved
+
+_GAIN = 0.75  # of a track's velocity, for what was measured last
+# By so much of its sides a bridged box grows on each side for each frame that the nearer detection
+# is away: faces do not move on straight lines.
+_GROWN = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How far a tracker looks, in frames.
+
+  Attributes:
+    lookahead: by how many frames the result is late.
+    bridge: longest gap between two detections of one track.
+    hold: by how many frames a track is prolonged at either end.
+    smooth: radius of the window in which crops are smoothed; 0: not at all.
+  """
+
+  lookahead: int = 15
+  bridge: int = 10
+  hold: int = 5
+  smooth: int = 4
+
+  def __post_init__(self) -> None:
+    if min(self.bridge, self.hold, self.smooth) < 0:
+      raise InferenceError(
+        f'bridge={self.bridge}, hold={self.hold}, smooth={self.smooth}; give 0 frames or more.'
+      )
+    least = max(self.bridge, self.hold, self.smooth) + scenes.DELAY
+    if self.lookahead < least:
+      raise InferenceError(
+        f'lookahead={self.lookahead}; give {least} frames or more: {scenes.DELAY} for scene cuts '
+        f'beside bridge={self.bridge}, hold={self.hold} and smooth={self.smooth}.'
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracked:
+  """A face of a track in one frame.
+
+  Attributes:
+    track: number of its track; tracks are numbered from 0 through the stream.
+    face: where its crop is cut, smoothed along the track. Its score is the greatest of the track
+      within `bridge` or `hold` frames: a face that was just seen well is not a doubtful one.
+    regions: what has to be covered, as faces: the detection of this frame; of a bridged face the
+      detections before and after it and what lies between them; of a held one the detection at
+      the end of its track and where it would have moved. Besides, for `hold` frames, what lies
+      beyond a jump of its track.
+    state: 'detected', 'bridged' or 'held'.
+  """
+
+  track: int
+  face: Face
+  regions: tuple[Face, ...]
+  state: Literal['detected', 'bridged', 'held']
+
+  def covered(self, width: int, height: int) -> np.ndarray:
+    """Returns the pixels to be covered in a picture of that size, bool [height, width].
+
+    They are the union of what covers `face` and each of `regions` alone.
+    """
+    mask = np.zeros((height, width), bool)
+    for face in (self.face, *self.regions):
+      left, top, part = covering.region(face, crops.frame_of(face), width, height)
+      mask[top : top + part.shape[0], left : left + part.shape[1]] |= part
+    return mask
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackedFrame:
+  """The faces of one frame.
+
+  Attributes:
+    index: of the frame in the stream, from 0.
+    begins_scene: whether a scene cut lies before it.
+    faces: in the order of their tracks.
+  """
+
+  index: int
+  begins_scene: bool
+  faces: tuple[Tracked, ...]
+
+
+class _Waiting(NamedTuple):
+  """A frame of which it is not known yet whether it begins a scene."""
+
+  faces: tuple[Face, ...]
+  size: tuple[int, int]
+  resized: bool
+
+
+class _Known(NamedTuple):
+  """A frame whose detections belong to tracks."""
+
+  number: int
+  scene: int
+  size: tuple[int, int]
+  begins_scene: bool
+
+
+class _Track:
+  """A face through one scene."""
+
+  def __init__(self, number: int, scene: int, frame: int, face: Face):
+    self.number, self.scene = number, scene
+    self.path = Path()
+    self.path.add(frame, face, sure=True)
+    self.newest = face
+    self._velocity: np.ndarray | None = None
+
+  @property
+  def steady(self) -> bool:
+    """Whether a velocity is known."""
+    return self._velocity is not None
+
+  def expected(self, frame: int) -> tuple[Face, Face]:
+    """Returns where the face is by its velocity, and where it is if it has stopped."""
+    if self._velocity is None:
+      return self.newest, self.newest
+    return moved(self.newest, self._velocity * (frame - self.path.last)), self.newest
+
+  def add(self, frame: int, face: Face) -> None:
+    """Takes the track's next detection."""
+    sure = association.sure(self.expected(frame), face)
+    measured = (centre(face) - centre(self.newest)) / (frame - self.path.last)
+    old = measured if self._velocity is None else self._velocity
+    self._velocity = old + _GAIN * (measured - old)
+    self.path.add(frame, face, sure)
+    self.newest = face
+
+  def at(self, frame: int, size: tuple[int, int], settings: Settings) -> Tracked | None:
+    """Returns the face in a frame of its scene; None where it has none."""
+    path, reach = self.path, max(settings.bridge, settings.hold)
+    end = min(max(frame, path.first), path.last)
+    if abs(frame - end) > settings.hold:
+      return None
+    regions = path.around(end)
+    state: Literal['detected', 'bridged', 'held'] = 'detected'
+    if frame != end:
+      state = 'held'
+      gone = moved(regions[0], path.velocity(frame > end) * (frame - end))
+      if not _shows(gone.box, size):
+        return None
+      regions = (*regions, gone)
+    elif len(regions) > 1:
+      state = 'bridged'
+      regions = (regions[0], path.interpolated(frame, _GROWN), regions[1])
+    regions = (*regions, *path.beyond(frame, settings.hold))
+    face = path.smoothed(end, settings.smooth, path.score(frame, reach))
+    return Tracked(self.number, face, regions, state)
+
+
+def _shows(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:
+  """Tells whether a box lies in a picture with any part."""
+  return box[0] < size[0] and box[1] < size[1] and box[2] > 0 and box[3] > 0
+
+
+class Tracker:
+  """Finds the tracks of the faces of one stream; its memory is bounded by the lookahead.
+
+  Args:
+    settings: how far it looks.
+  """
+
+  def __init__(self, settings: Settings | None = None):
+    self._settings = settings or Settings()
+    self._scenes = scenes.Scenes()
+    self._waiting: deque[_Waiting] = deque()
+    self._known: deque[_Known] = deque()
+    self._tracks: list[_Track] = []
+    self._pushed = self._joined = self._numbered = self._scene = 0
+    self._size: tuple[int, int] | None = None
+
+  def push(
+    self, faces: Sequence[Face], thumbnail: np.ndarray, size: tuple[int, int]
+  ) -> list[TrackedFrame]:
+    """Takes the next frame.
+
+    Args:
+      faces: its detections, in its pixels.
+      thumbnail: of the frame, by `scenes.thumbnail`.
+      size: width and height of the frame.
+
+    Returns:
+      The frame `lookahead` frames ago; nothing for the first ones of a stream.
+    """
+    resized = self._size is not None and size != self._size
+    self._size = size
+    self._waiting.append(_Waiting(tuple(faces), size, resized))
+    self._pushed += 1
+    for begins in self._scenes.push(thumbnail):
+      self._join(begins)
+    late = self._pushed - self._settings.lookahead
+    return [self._finish() for _ in range(self._known[0].number < late if self._known else 0)]
+
+  def flush(self) -> list[TrackedFrame]:
+    """Returns the frames that are left, after the end of the stream."""
+    for begins in self._scenes.flush():
+      self._join(begins)
+    return [self._finish() for _ in range(len(self._known))]
+
+  def _join(self, begins: bool) -> None:
+    """Has the tracks take the detections of the first frame that waits."""
+    waiting, frame = self._waiting.popleft(), self._joined
+    self._joined += 1
+    begins |= waiting.resized
+    self._scene += begins
+    self._known.append(_Known(frame, self._scene, waiting.size, begins))
+    alive = [
+      track
+      for track in self._tracks
+      if track.scene == self._scene and frame - track.path.last <= self._settings.bridge + 1
+    ]
+    expected = [track.expected(frame) for track in alive]
+    reach = [association.reach(frame - track.path.last - 1, track.steady) for track in alive]
+    tracks = association.pairs(expected, reach, waiting.faces)
+    for place, face in enumerate(waiting.faces):
+      if place in tracks:
+        alive[tracks[place]].add(frame, face)
+      else:
+        self._tracks.append(_Track(self._numbered, self._scene, frame, face))
+        self._numbered += 1
+
+  def _finish(self) -> TrackedFrame:
+    """Gives the oldest frame away, and forgets what no later one needs."""
+    index, scene, size, begins = self._known.popleft()
+    settings = self._settings
+    found = [track.at(index, size, settings) for track in self._tracks if track.scene == scene]
+    reach = max(settings.bridge, settings.hold) + 1
+    self._tracks = [track for track in self._tracks if index - track.path.last <= reach]
+    for track in self._tracks:
+      track.path.forget(index - 2 * reach - settings.smooth)
+    return TrackedFrame(index, begins, tuple(face for face in found if face is not None))
