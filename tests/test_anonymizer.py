@@ -9,7 +9,7 @@ import pytest
 from anon_jax.data import semantic
 from anon_jax.inference import covering, crops
 from anon_jax.inference.anonymizer import Anonymizer
-from anon_jax.inference.decisions import Request
+from anon_jax.inference.decisions import Cast, Request
 from anon_jax.inference.faces import Face
 from anon_jax.inference.synthesis import Synthesized
 
@@ -23,7 +23,7 @@ POINTS = ((51.5, 54.9), (68.5, 54.9), (60.0, 63.0), (52.0, 71.9), (68.0, 71.9))
 class Fake:
   """Stands in for S, A, H and I: a map with a disc of skin, faces of one colour."""
 
-  size, identities = 32, 20
+  size, identities, threshold = 32, 20, 0.5
 
   def __init__(self, similarities=(0.0,), reach=0.4):
     self.similarities, self.reach = list(similarities), reach
@@ -261,3 +261,18 @@ def test_pictures_laid_out_otherwise_in_memory_are_read_alike():
     found = _run(Fake(), Face(BOX), picture=view).image
     np.testing.assert_array_equal(found, _run(Fake(), Face(BOX), picture=view.copy()).image)
     assert _shows(found, NEW).any()
+
+
+def test_a_face_of_a_cast_plays_one_control_identity_until_it_comes_out_too_alike():
+  fake, cast = Fake([0.0, 0.0, 0.0, 0.9, 0.1, 0.0]), Cast()
+  anonymizer, faces = Anonymizer(None, fake, key=b'key'), [Face(BOX), Face((0.0, 0.0, 40.0, 40.0))]
+  request = Request(_noise(), faces, names=('anna', 'ben'), cast=cast)
+  anonymizer.anonymize_many([request])
+  first = fake.controls[:2]
+  assert (first[0] != first[1]).any()
+  anonymizer.anonymize_many([request])  # ben comes out too alike
+  np.testing.assert_array_equal(fake.controls[2:4], first)
+  assert (fake.controls[4] != first[1]).any()
+  anonymizer.anonymize_many([Request(_noise(), faces[:1], names=('ben',), cast=cast)])
+  np.testing.assert_array_equal(fake.controls[5], fake.controls[4])
+  assert (cast['anna'].draws, cast['ben'].draws) == (1, 2)

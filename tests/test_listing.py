@@ -65,7 +65,7 @@ def test_an_output_without_the_extension_of_a_picture_is_refused(here):
   _touch('a.jpg', 'there')
   for output in ('x.txt', 'x.v2', 'there'):
     with pytest.raises(
-      InferenceError, match=rf'^{output} has no extension of a picture; end it by'
+      InferenceError, match=rf'^{output} has no extension of a picture or video; end it by'
     ):
       plan(['a.jpg'], output)
 
@@ -90,7 +90,7 @@ def test_of_several_inputs_each_folder_keeps_its_name(here):
 
 def test_several_pictures_do_not_go_into_one_file(here):
   _touch('in/a.jpg', 'b.jpg', 'file', 'old.jpg')
-  with pytest.raises(InferenceError, match=r'^out\.jpg has the name of one picture; give a folder'):
+  with pytest.raises(InferenceError, match=r'^out\.jpg has the name of one file; give a folder'):
     plan(['in', 'b.jpg'], 'out.jpg')
   for output in ('file', 'old.jpg'):
     with pytest.raises(InferenceError, match=rf'^{output} is a file; give a folder'):
@@ -113,17 +113,17 @@ def test_names_are_no_patterns(here):
 
 
 def test_nothing_in_a_folder_is_skipped_in_silence(here):
-  _touch(*(f'in/{n}' for n in ('a.jpg', 'notes.txt', 'clip.MP4', 'b.heic', 'noext', '.hidden.jpg')))
+  _touch(*(f'in/{n}' for n in ('a.jpg', 'notes.txt', 'clip.WMV', 'b.heic', 'noext', '.hidden.jpg')))
   _touch('in/Thumbs.db', 'in/.DS_Store', 'in/.thumbnails/a.png')
   os.mkfifo('in/pipe.jpg')
   found = plan(['in'], 'out')
   assert list(_jobs(found)) == ['in/a.jpg']
   refused = _refused(found)
   assert set(refused) == {
-    f'in/{n}' for n in ('notes.txt', 'clip.MP4', 'b.heic', 'noext', 'pipe.jpg')
+    f'in/{n}' for n in ('notes.txt', 'clip.WMV', 'b.heic', 'noext', 'pipe.jpg')
   }
-  assert refused['in/clip.MP4'] == 'is a video; this version takes pictures only'
-  assert refused['in/notes.txt'].startswith('is not a picture by its name; pictures end by .jpg, ')
+  assert refused['in/clip.WMV'] == 'is a video of a kind that is not taken; convert it to MP4'
+  assert refused['in/notes.txt'].startswith('is neither a picture nor a video by its name; those ')
   assert refused['in/b.heic'].endswith('convert it to JPEG, PNG or TIFF')
   assert refused['in/pipe.jpg'] == 'is no regular file'
   assert _ignored(found) == ['in/.DS_Store', 'in/.hidden.jpg', 'in/.thumbnails', 'in/Thumbs.db']

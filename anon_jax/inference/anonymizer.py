@@ -119,6 +119,11 @@ class Anonymizer:
       kernel=kernel,
     )
 
+  @property
+  def method(self) -> str:
+    """What becomes of a face: one of METHODS."""
+    return self._method
+
   def detect(self, image: np.ndarray) -> list[Face]:
     """Finds the faces of a picture, uint8 [h, w, 3].
 

@@ -48,6 +48,9 @@ def _run(args: argparse.Namespace) -> int:
       settings=_settings(args) | found,
       key=_key(args),
       manifest=manifest,
+      sound=args.keep_audio,
+      codec=args.codec or flags.CODEC,
+      crf=flags.CRF if args.crf is None else args.crf,
       batch_faces=_SHARED if args.method == 'synthesize' else 1,
     )
     report = files.anonymize_files(plan, anonymizer, reader, options)
@@ -167,6 +170,9 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     'trust': flags.TRUST if args.trust is None else args.trust,
     'block': args.block or flags.BLOCK,
     'kernel': args.kernel or flags.KERNEL,
+    'keep_audio': args.keep_audio,
+    'codec': args.codec or flags.CODEC,
+    'crf': flags.CRF if args.crf is None else args.crf,
     'keep_metadata': args.keep_metadata,
     'keep_position': args.keep_position,
   }

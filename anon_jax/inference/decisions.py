@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,22 @@ class Anonymized:
   faces: tuple[Decision, ...]
 
 
+class Part(NamedTuple):
+  """A control identity that a face keeps.
+
+  Attributes:
+    control: float32 [identities], a mixture.
+    draws: how many were drawn for this face so far.
+  """
+
+  control: np.ndarray
+  draws: int
+
+
+class Cast(dict[str, Part]):
+  """Which control identity each face plays, by its name, from one frame to the next."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Request:
   """One picture to be anonymized.
@@ -65,13 +82,22 @@ class Request:
     masks: for each face the foreground to be replaced, bool [h, w], or None to let S find it; ()
       for none at all.
     name: tells its faces from those of other pictures where a key is given.
+    names: the same for each face; () for `name` and the face's number.
+    cast: control identities that faces keep by their names, and new ones are put into; None draws
+      for this picture alone.
   """
 
   image: np.ndarray
   faces: Sequence[Face]
   masks: Sequence[np.ndarray | None] = ()
   name: str = ''
+  names: Sequence[str] = ()
+  cast: Cast | None = None
 
   def mask(self, number: int) -> np.ndarray | None:
     """Returns the mask of a face; None where S is to find it."""
     return self.masks[number] if len(self.masks) else None
+
+  def name_of(self, number: int) -> str:
+    """Returns the name of a face."""
+    return self.names[number] if len(self.names) else f'{self.name} {number}'

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from anon_jax.inference import decoding, manifest
 from anon_jax.inference.decisions import Anonymized, Request
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.listing import Job, Plan
+from anon_jax.inference.listing import VIDEO, Job, Plan
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, NOT_REACHED, REFUSED, Entry
 from anon_jax.inference.paths import identity, shown
 from anon_jax.inference.reading import PictureFile, Reader
@@ -43,6 +43,9 @@ class Options:
       ones only.
     key: of repeatable draws; a run goes on from another with the same one only.
     manifest: where it is written; None writes none.
+    sound: copy the sound of videos.
+    codec: FFmpeg's encoder of videos.
+    crf: its constant rate factor.
     batch_faces: a batch is closed when it has so many; 1 where they gain nothing by company.
   """
 
@@ -52,6 +55,9 @@ class Options:
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   key: bytes | None = None
   manifest: pathlib.Path | None = None
+  sound: bool = False
+  codec: str = 'libx264'
+  crf: int = 18
   batch_faces: int = 16
 
 
@@ -142,7 +148,13 @@ class _Run:
         self.bar.update()
         continue
       with self._refusing(entry):
-        waiting.append(self._read(job, entry))
+        if job.kind == VIDEO:
+          # here and not above: it imports PyAV, which pictures need not wait for
+          from anon_jax.inference import videos
+
+          videos.do_job(job, entry, self._anonymizer, self._options)
+        else:
+          waiting.append(self._read(job, entry))
       if entry.status != NOT_REACHED:
         self.bar.update()
       if _full(waiting, self._options.batch_faces):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 _METHODS = ('synthesize', 'fill', 'pixelate', 'blur')
 MANIFEST = 'manifest.json'
 BLOCK, KERNEL, TRUST = 16, 17, 0.4
+CODEC, CRF = 'libx264', 18
+_MOST_CRF = 63
 _FACE = 128  # pixels of a face crop in which blocks and kernels are counted
 
 
@@ -54,6 +56,13 @@ def add(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace]
   parser.add_argument(
     '--kernel', type=_kernel, metavar='N', help=f'of blur, at 128 px a face crop, odd ({KERNEL})'
   )
+  parser.add_argument('--keep-audio', action='store_true', help="copy a video's sound")
+  parser.add_argument(
+    '--codec', metavar='NAME', help=f"encoder of videos, one of FFmpeg's ({CODEC})"
+  )
+  parser.add_argument(
+    '--crf', type=_crf, metavar='N', help=f'quality of videos: lower is better, and larger ({CRF})'
+  )
   parser.add_argument('--keep-metadata', action='store_true', help='keep the capture time')
   parser.add_argument('--keep-position', action='store_true', help='keep the GPS position')
   parser.add_argument(
@@ -94,12 +103,19 @@ def _kernel(text: str) -> int:
   return value
 
 
+def _crf(text: str) -> int:
+  value = _whole(text)
+  if value > _MOST_CRF:
+    raise argparse.ArgumentTypeError(f'{text} is not between 0 and {_MOST_CRF}')
+  return value
+
+
 def check_usage(args: argparse.Namespace) -> None:
   """Ends the process with code 2 where flags do not make sense together."""
   if '' in args.inputs:
     # it would be the current folder, and is mostly a variable that is not set
     args.usage_error('an INPUT is empty; name a picture or a folder (. is the current one)')
-  for flag in ('output', 'weights', 'key', 'key_file', 'identity', 'manifest'):
+  for flag in ('output', 'weights', 'key', 'key_file', 'identity', 'manifest', 'codec'):
     if getattr(args, flag) == '':
       args.usage_error(f'--{flag.replace("_", "-")} is empty; give it something, or leave it out')
   if args.output is None and not args.in_place:

@@ -1,13 +1,13 @@
 """The ladder of synthesis: draw, check, draw again, and fill what cannot be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from anon_jax.data import semantic
 from anon_jax.inference import controls, covering, crops
 from anon_jax.inference.crops import Frame
-from anon_jax.inference.decisions import Decision, Request, Trust
+from anon_jax.inference.decisions import Decision, Part, Request, Trust
 from anon_jax.inference.faces import Face
 from anon_jax.inference.synthesis import Synthesized, Synthesizer
 
@@ -92,7 +92,7 @@ class Ladder:
       result = self._synthesizer.paint(
         np.stack([item.crop for item in left]),
         np.stack([item.semantic_map for item in left]),
-        np.stack([self._control(item, attempt) for item in left]),
+        np.stack(list(self._controls(left, attempt))),
         replaced=np.stack([item.replaced for item in left]),
       )
       again = []
@@ -108,11 +108,23 @@ class Ladder:
           item.lay_over(images[item.place], result, row)
       left = again
 
-  def _control(self, item: '_Item', attempt: int) -> np.ndarray:
-    if self._identity is not None:
-      return self._identity
-    track = f'{item.request.name} {item.number}'
-    return controls.draw(self._synthesizer.identities, self._key, track, attempt)
+  def _controls(self, items: Sequence['_Item'], attempt: int) -> Iterator[np.ndarray]:
+    """Yields the control identity of each item; of one name all get the same, where it lasts."""
+    identities, drawn = self._synthesizer.identities, dict[str, np.ndarray]()
+    for item in items:
+      name, cast = item.request.name_of(item.number), item.request.cast
+      if self._identity is not None:
+        yield self._identity
+      elif cast is None:
+        yield controls.draw(identities, self._key, name, attempt)
+      else:
+        if name not in drawn:
+          if name not in cast or attempt:
+            number = cast[name].draws if name in cast else 0
+            control = controls.draw(identities, self._key, name, number)
+            cast[name] = Part(control, number + 1)
+          drawn[name] = cast[name].control
+        yield drawn[name]
 
 
 class _Item:

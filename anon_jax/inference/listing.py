@@ -28,10 +28,14 @@ EXTENSIONS = {
   **dict.fromkeys(('.bmp', '.dib'), 'BMP'),
   '.gif': 'GIF',
 }
+VIDEO = 'VIDEO'
+VIDEO_EXTENSIONS = {'.mp4': VIDEO, '.mov': VIDEO}  # of outputs
+_KINDS = EXTENSIONS | VIDEO_EXTENSIONS
 _VIDEOS = (
-  *('.mp4', '.m4v', '.mkv', '.mov', '.avi', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.3gp'),
+  *('.mp4', '.m4v', '.mkv', '.mov', '.avi', '.webm', '.mpg', '.mpeg', '.flv', '.3gp'),
   *('.ts', '.mts', '.m2ts', '.ogv', '.vob'),
 )
+_OTHER_VIDEOS = ('.wmv', '.asf', '.rm', '.rmvb')
 _OTHER_PICTURES = (
   *('.heic', '.heif', '.avif', '.jxl', '.jp2', '.psd', '.svg'),
   *('.dng', '.cr2', '.cr3', '.nef', '.arw', '.orf', '.rw2', '.raf'),
@@ -42,12 +46,12 @@ _LITTER = ('thumbs.db', 'desktop.ini')
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """One picture to be anonymized.
+  """One picture or video to be anonymized.
 
   Attributes:
     source: the file to read.
     target: the file to write.
-    kind: what its extension says that the target is: one of structure.KINDS.
+    kind: what its extension says that the target is: one of structure.KINDS, or VIDEO.
     exists: whether there is a target already; that it is complete is not said.
   """
 
@@ -114,7 +118,7 @@ def plan(
     elif reason := _reason_against(source, linked=output is not None):
       found.refused.append((source, reason))
     elif root:
-      candidates.append((source, root / source.name))
+      candidates.append((source, _named(root / source.name)))
     else:
       candidates.append((source, source if output is None else pathlib.Path(output)))
   _settle(candidates, root, in_place, found)
@@ -134,15 +138,15 @@ def _output_folder(
   takes_many = is_folder(path) or os.fspath(output).endswith(os.sep)
   if not takes_many and os.path.lexists(path) and several:
     raise InferenceError(f'{shown(path)} is a file; give a folder for what becomes of the inputs.')
-  if not takes_many and path.suffix.lower() in EXTENSIONS and several:
+  if not takes_many and path.suffix.lower() in _KINDS and several:
     raise InferenceError(
-      f'{shown(path)} has the name of one picture; give a folder for what becomes of the inputs.'
+      f'{shown(path)} has the name of one file; give a folder for what becomes of the inputs.'
     )
   if not takes_many and not several and (path.suffix or os.path.lexists(path)):
-    if path.suffix.lower() not in EXTENSIONS:
+    if path.suffix.lower() not in _KINDS:
       raise InferenceError(
-        f'{shown(path)} has no extension of a picture; end it by one of {", ".join(EXTENSIONS)}, '
-        'or by / for a folder.'
+        f'{shown(path)} has no extension of a picture or video; end it by one of '
+        f'{", ".join(_KINDS)}, or by / for a folder.'
       )
     return None
   folder = real_path(path)
@@ -170,12 +174,13 @@ def _reason_against(path: pathlib.Path, linked: bool) -> str | None:
   if not is_regular:
     return 'is no regular file'
   extension = path.suffix.lower()
-  if extension in _VIDEOS:
-    return 'is a video; this version takes pictures only'
+  if extension in _OTHER_VIDEOS:
+    return 'is a video of a kind that is not taken; convert it to MP4'
   if extension in _OTHER_PICTURES:
     return 'is a picture of a kind that is not taken; convert it to JPEG, PNG or TIFF'
-  if extension not in EXTENSIONS:
-    return f'is not a picture by its name; pictures end by {", ".join(EXTENSIONS)}'
+  if extension not in EXTENSIONS and extension not in _VIDEOS:
+    names = ', '.join([*EXTENSIONS, *_VIDEOS])
+    return f'is neither a picture nor a video by its name; those end by {names}'
   return None
 
 
@@ -208,9 +213,15 @@ def _search(
       elif reason := _reason_against(path, linked=root is not None):
         found.refused.append((path, reason))
       else:
-        candidates.append((path, goal / name))
+        candidates.append((path, _named(goal / name) if root else path))
     todo += reversed(below)
   return candidates
+
+
+def _named(target: pathlib.Path) -> pathlib.Path:
+  """Returns an output's place: videos of all kinds become MP4 or MOV."""
+  extension = target.suffix.lower()
+  return target.with_suffix('.mp4') if extension in _VIDEOS and extension not in _KINDS else target
 
 
 def _reason_against_link(path: pathlib.Path, home: pathlib.Path) -> str | None:
@@ -250,12 +261,22 @@ def _settle(
     elif hurt is not None and not is_own:
       reason = f'has the output {shown(target)}, which would replace the input {shown(hurt)}'
     else:
-      reason = _reason_against_target(target, root)
+      reason = _reason_against_kind(source, target) or _reason_against_target(target, root)
     if reason:
       found.refused.append((source, reason))
     else:
-      kind = EXTENSIONS[target.suffix.lower()]
+      kind = _KINDS[target.suffix.lower()]
       found.jobs.append(Job(source, target, kind, os.path.lexists(target)))
+
+
+def _reason_against_kind(source: pathlib.Path, target: pathlib.Path) -> str | None:
+  """Says why one kind of file cannot become the other."""
+  video = source.suffix.lower() in _VIDEOS
+  if video == (target.suffix.lower() in VIDEO_EXTENSIONS):
+    return None
+  wanted = ', '.join(VIDEO_EXTENSIONS if video else EXTENSIONS)
+  what = 'video' if video else 'picture'
+  return f'is a {what}, and its output {shown(target)} is none; end that by one of {wanted}'
 
 
 def _reason_against_target(target: pathlib.Path, root: pathlib.Path | None) -> str | None:

@@ -8,7 +8,7 @@ import math
 import os
 import pathlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import anon_jax
@@ -42,6 +42,8 @@ class Entry:
     message: why an input was not written; '' otherwise.
     frames: pictures in the file.
     faces: decisions by frame.
+    tracks: of a video, what became of each face, as `videos.Track.record` says it.
+    without_faces: of a video, frames in which there was nothing to replace.
     left_out: what else the source held, which is in no output.
     source_sha256: of the bytes that were read; '' where none were.
     target_sha256: of the bytes that were written; '' where none were.
@@ -56,6 +58,8 @@ class Entry:
   message: str = ''
   frames: int = 0
   faces: Sequence[Sequence[Decision]] = ()
+  tracks: Sequence[Mapping[str, Any]] = ()
+  without_faces: int = 0
   left_out: Sequence[str] = ()
   source_sha256: str = ''
   target_sha256: str = ''
@@ -78,8 +82,17 @@ class Entry:
       'written': self.written,
       'message': self.message,
       'frames': self.frames,
-      'faces': [
-        {
+      'frames_without_faces': self.without_faces,
+      'faces': [*self.tracks, *self._decisions()],
+      'left_out': list(self.left_out),
+      'source_sha256': self.source_sha256,
+      'target_sha256': self.target_sha256,
+    }
+
+  def _decisions(self) -> Iterator[dict[str, Any]]:
+    for frame, decisions in enumerate(self.faces):
+      for decision in decisions:
+        yield {
           'frame': frame,
           'box': [_number(value, 1) for value in decision.face.box],
           'score': _number(decision.face.score, 4),
@@ -88,13 +101,6 @@ class Entry:
           'similarity': _number(decision.similarity, 4),
           'draws': decision.draws,
         }
-        for frame, decisions in enumerate(self.faces)
-        for decision in decisions
-      ],
-      'left_out': list(self.left_out),
-      'source_sha256': self.source_sha256,
-      'target_sha256': self.target_sha256,
-    }
 
 
 def _number(value: float | None, digits: int) -> float | None:
@@ -169,12 +175,20 @@ def _is_usable(record: Any) -> bool:
     and all(type(record.get(name)) is kind for name, kind in _NEEDED.items())
     and record['written']
     and record['status'] in (ANONYMIZED, NO_FACE)
-    and all(isinstance(f, dict) and type(f.get('frame')) is int for f in record['faces'])
+    and all(
+      isinstance(face, dict) and type(face.get('frame', face.get('track'))) is int
+      for face in record['faces']
+    )
   )
 
 
 def has_frame_without_face(record: Mapping[str, Any]) -> bool:
-  """Tells whether what was written has a picture in which no face was found."""
+  """Tells whether what was written has a picture in which no face was found.
+
+  A video counts as one picture: nobody wants each of its frames to show a face.
+  """
+  if any('track' in face for face in record['faces']):
+    return False
   return record['frames'] > len({face['frame'] for face in record['faces']})
 
 

@@ -1,0 +1,267 @@
+"""Anonymizes one video: reads, detects, follows, replaces and writes, in constant memory.
+
+Every frame of every track is replaced or covered: where the detector misses a face between two
+detections, and a few frames before the first and after the last one, too (`tracking`).
+"""
+
+import collections
+import dataclasses
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from anon_jax.inference import covering, crops, scenes
+from anon_jax.inference.decisions import Cast, Decision, Request
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.listing import Job
+from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, Entry, sha256_of
+from anon_jax.inference.paths import shown
+from anon_jax.inference.tracking import Tracked, TrackedFrame, Tracker
+from anon_jax.inference.video_reading import Frame, VideoReader
+from anon_jax.inference.video_writing import VideoWriter
+
+if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
+  from anon_jax.inference.anonymizer import Anonymizer
+  from anon_jax.inference.files import Options
+
+# Frames are anonymized together until they have so many faces, or there are so many of them.
+_FACES, _PIXELS = 16, 12_000_000
+
+
+class NoFaceError(InferenceError):
+  """A video in which no face was found."""
+
+
+@dataclasses.dataclass
+class Track:
+  """What became of one face of a video.
+
+  Attributes:
+    number: of the track.
+    first: first frame that it is in, from 0.
+    states: frames by 'detected', 'bridged' and 'held'.
+    actions: frames by 'synthesized', 'filled', 'pixelated' and 'blurred'.
+    reasons: frames by the reason why they were filled.
+  """
+
+  number: int
+  first: int
+  states: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+  actions: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+  reasons: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+  def record(self) -> dict[str, Any]:
+    """Returns what the manifest says of it; `action` is that of most frames."""
+    reason = self.reasons.most_common(1)
+    return {
+      'track': self.number,
+      'first_frame': self.first,
+      'frames': self.states.total(),
+      'states': dict(self.states),
+      'action': self.actions.most_common(1)[0][0],
+      'actions': dict(self.actions),
+      'reason': reason[0][0] if reason else '',
+    }
+
+
+@dataclasses.dataclass
+class VideoResult:
+  """What became of a video.
+
+  Attributes:
+    frames: written.
+    without_faces: frames in which there was nothing to replace.
+    tracks: by number.
+    sound: name of the codec of the sound that was copied; None without.
+    left_out: what else the source held.
+  """
+
+  frames: int = 0
+  without_faces: int = 0
+  tracks: dict[int, Track] = dataclasses.field(default_factory=dict)
+  sound: str | None = None
+  left_out: Sequence[str] = ()
+
+  def records(self) -> list[Mapping[str, Any]]:
+    """Returns what the manifest says of its faces."""
+    return [track.record() for _, track in sorted(self.tracks.items())]
+
+
+def anonymize_video(
+  source: str | os.PathLike[str],
+  target: str | os.PathLike[str],
+  anonymizer: 'Anonymizer',
+  *,
+  sound: bool = False,
+  codec: str = 'libx264',
+  crf: int = 18,
+  allow_no_faces: bool = False,
+  name: str = '',
+  tell: Callable[[int], object] = lambda frames: None,
+) -> VideoResult:
+  """Anonymizes a video file.
+
+  Args:
+    source: the file.
+    target: where the result is put when all of it is written and checked; may be the source.
+    anonymizer: with a detector.
+    sound: copy the first audio stream as it is.
+    codec: name of FFmpeg's encoder.
+    crf: its constant rate factor.
+    allow_no_faces: write a video in which no face was found, too.
+    name: tells its faces from those of other files where a key is given.
+    tell: is given the number of frames that have been done since it was called before.
+
+  Raises:
+    NoFaceError: no face was found in any frame.
+    InferenceError: the source cannot be read to its end, the detector failed, or the target cannot
+      be written; nothing is.
+  """
+  with VideoReader(source) as reader:
+    found = reader.outline
+    with VideoWriter(
+      target,
+      found.width,
+      found.height,
+      found.time_base,
+      aspect=found.aspect,
+      colour=found.colour,
+      rate=found.rate,
+      codec=codec,
+      crf=crf,
+      sound_from=source if sound else None,
+    ) as writer:
+      work = _Work(anonymizer, writer, name, tell)
+      for frame in reader:
+        work.take(frame)
+      work.finish()
+      result = work.result
+      if not result.tracks and not allow_no_faces:
+        raise NoFaceError(
+          f'no face was found in any of its {result.frames} frames, so it was not written; look at '
+          'it, and give --allow-no-faces if there is none.'
+        )
+      result.sound, left_out = writer.sound, list(found.left_out)
+      if result.sound:  # the first one is no longer left out
+        left_out.remove(next(what for what in left_out if what.startswith('audio')))
+      result.left_out = left_out
+  return result
+
+
+def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options') -> None:
+  """Does a job of a plan that is a video; `entry` learns what became of it.
+
+  Raises:
+    InferenceError: as `anonymize_video`.
+  """
+  # Before it is read: if it changes meanwhile, another run will see that and do it again.
+  entry.source_sha256 = sha256_of(job.source)
+  title = shown(job.source.name)
+  with tqdm(desc=title, unit=' frames', file=sys.stderr, disable=None, leave=False) as bar:
+    try:
+      result = anonymize_video(
+        job.source,
+        job.target,
+        anonymizer,
+        sound=options.sound,
+        codec=options.codec,
+        crf=options.crf,
+        allow_no_faces=options.allow_no_faces,
+        name=job.source.name,
+        tell=bar.update,
+      )
+    except NoFaceError:
+      entry.status = NO_FACE
+      raise
+  entry.frames, entry.without_faces = result.frames, result.without_faces
+  entry.tracks, entry.left_out = result.records(), result.left_out
+  entry.target_sha256 = sha256_of(job.target)
+  entry.status = ANONYMIZED if result.tracks else NO_FACE
+  entry.written = True
+
+
+class _Work:
+  """One video on its way."""
+
+  def __init__(
+    self,
+    anonymizer: 'Anonymizer',
+    writer: VideoWriter,
+    name: str,
+    tell: Callable[[int], object],
+  ):
+    self._anonymizer, self._writer, self._name, self._tell = anonymizer, writer, name, tell
+    self._tracker, self._cast = Tracker(), Cast()
+    self._late: deque[Frame] = deque()  # read, and not yet back from the tracker
+    self._ready: list[tuple[Frame, TrackedFrame]] = []
+    self.result = VideoResult()
+
+  def take(self, frame: Frame) -> None:
+    """Takes the next frame."""
+    faces = self._anonymizer.detect(frame.pixels)
+    height, width = frame.pixels.shape[:2]
+    self._late.append(frame)
+    self._gather(self._tracker.push(faces, scenes.thumbnail(frame.pixels), (width, height)))
+
+  def finish(self) -> None:
+    """Writes what is left after the last frame."""
+    self._gather(self._tracker.flush())
+    self._write()
+
+  def _gather(self, followed: Sequence[TrackedFrame]) -> None:
+    for frame in followed:
+      self._ready.append((self._late.popleft(), frame))
+      faces = sum(len(tracked.faces) for _, tracked in self._ready)
+      pixels = sum(frame.pixels.size // 3 for frame, _ in self._ready)
+      if faces >= _FACES or pixels >= _PIXELS:
+        self._write()
+
+  def _write(self) -> None:
+    """Anonymizes and writes the frames that are ready."""
+    for (frame, followed), image in zip(self._ready, self._anonymized(), strict=True):
+      self._writer.write(image, frame.time, frame.duration)
+      self.result.frames += 1
+      self.result.without_faces += not followed.faces
+    self._tell(len(self._ready))
+    self._ready = []
+
+  def _anonymized(self) -> Iterator[np.ndarray]:
+    """Yields the frames that are ready, anonymized."""
+    synthesizes = self._anonymizer.method == 'synthesize'
+    requests = [
+      Request(
+        frame.pixels,
+        # a covering method covers all regions; synthesis paints one face, and fills if it cannot
+        [face for t in followed.faces for face in ((t.face,) if synthesizes else _parts(t))],
+        names=tuple(f'{self._name} track {t.track}' for t in followed.faces) if synthesizes else (),
+        cast=self._cast,
+      )
+      for frame, followed in self._ready
+    ]
+    for request, done, (_, followed) in zip(
+      requests, self._anonymizer.anonymize_many(requests), self._ready, strict=True
+    ):
+      decisions = iter(done.faces)
+      for tracked in followed.faces:
+        own = [next(decisions) for _ in range(1 if synthesizes else len(_parts(tracked)))]
+        self._count(followed.index, tracked, own[0])
+        if own[0].action == 'filled':
+          for part in tracked.regions:
+            covering.cover(request.image, part, crops.frame_of(part), 'fill').lay_over(done.image)
+      yield done.image
+
+  def _count(self, index: int, tracked: Tracked, decision: Decision) -> None:
+    track = self.result.tracks.setdefault(tracked.track, Track(tracked.track, index))
+    track.states[tracked.state] += 1
+    track.actions[decision.action] += 1
+    if decision.reason:
+      track.reasons[decision.reason] += 1
+
+
+def _parts(tracked: Tracked) -> tuple[Any, ...]:
+  return (tracked.face, *tracked.regions)
