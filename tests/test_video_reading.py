@@ -1,5 +1,8 @@
 """Videos come out of the child process frame by frame, as they are meant to be seen."""
 
+import pathlib
+import subprocess
+import sys
 import types
 from fractions import Fraction
 
@@ -11,6 +14,7 @@ from anon_jax.inference import video_decoding
 from anon_jax.inference.colour import Colour
 from anon_jax.inference.video_reading import VideoError, VideoReader
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 RANDOM = np.random.default_rng(0).integers(0, 256, (6, 24, 32, 3), np.uint8)
 UNEVEN = [0, 40, 50, 51, 500, 1000]
 
@@ -177,6 +181,15 @@ def test_tags_of_colours_are_told(tmp_path):
   tags = {'colorspace': 6, 'color_primaries': 5, 'color_trc': 6}
   outline, _ = _read(_write(tmp_path / 'a.mp4', RANDOM, 'libx264', **tags))
   assert outline.colour == Colour(6, 5, 6)
+
+
+def test_neither_reading_nor_writing_imports_jax():
+  code = (
+    'import sys; from anon_jax.inference import video_reading, video_writing; '
+    'sys.exit(str({"jax", "flax", "av"} & set(sys.modules) or ""))'
+  )
+  done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+  assert not done.stderr.strip()
 
 
 def test_a_matrix_that_cannot_be_converted_is_refused(tmp_path):

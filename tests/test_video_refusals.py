@@ -173,6 +173,7 @@ def test_a_video_that_needs_too_much_memory_is_refused(tmp_path):
     {'time_base': [1, 0]},
     {'aspect': [-1, 1]},
     {'colour': [3, 2, 2]},
+    {'colour': [1, 2, 10**6]},
   ],
 )
 def test_nonsense_from_the_child_is_no_video(good, monkeypatch, change):

@@ -23,6 +23,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from anon_jax.inference.child import limit, limit_seconds, send
+from anon_jax.inference.colour import UNSPECIFIED
 from anon_jax.inference.video_pixels import RefusedVideo, matrix_of, to_rgb, turn_of, upright
 
 MAX_PIXELS = 50_000_000
@@ -72,7 +73,7 @@ def choose(container: av.container.InputContainer) -> tuple[av.VideoStream, list
   left_out = []
   for stream in container.streams:
     if stream.index != best.index:
-      codec = f' ({stream.codec_context.name})' if stream.codec_context else ''
+      codec = f' ({stream.codec_context.codec.canonical_name})' if stream.codec_context else ''
       kind = 'picture' if stream.disposition & pictures else stream.type
       left_out.append(f'{kind} stream {stream.index}{codec}')
   if container.chapters():
@@ -216,9 +217,14 @@ def _outline(stream: av.VideoStream, frame: av.VideoFrame, left_out: list[str]) 
     'time_base': Fraction(stream.time_base or 1).as_integer_ratio(),
     'rate': Fraction(rate).as_integer_ratio(),
     'aspect': (1 / aspect if swap else aspect).as_integer_ratio(),
-    'colour': (matrix_of(frame), frame.color_primaries, frame.color_trc),
+    'colour': (matrix_of(frame), _defined(frame.color_primaries), _defined(frame.color_trc)),
     'left_out': left_out,
   }
+
+
+def _defined(code_point: int) -> int:
+  """Returns a code point, or that nothing is said where H.273 reserves it: no encoder takes it."""
+  return code_point if code_point in (1, *range(4, 23)) else UNSPECIFIED
 
 
 def serve(file: BinaryIO, emit: Callable[..., None], pixels: bool, seconds: float) -> None:

@@ -41,11 +41,18 @@ _OPTIONS = {
 }
 
 
+class _RefusedSound(ValueError):
+  """Sound that is not taken; the message goes on after its file's name."""
+
+
 class _Sound:
   """The first audio stream of a file, packet by packet."""
 
   def __init__(self, file: BinaryIO, output: av.container.OutputContainer):
-    container = video_decoding.opened(file)
+    try:
+      container = video_decoding.opened(file)
+    except RefusedVideo as error:
+      raise _RefusedSound(str(error)) from None
     self.codec: str | None = None
     self._packets: Iterator[av.Packet] = iter(())
     self._next: av.Packet | None = None
@@ -54,12 +61,12 @@ class _Sound:
       return
     stream = container.streams.audio[0]
     if not stream.codec_context:
-      raise RefusedVideo('has sound of an unknown kind; convert it, or leave the sound out')
-    self.codec = stream.codec_context.name
+      raise _RefusedSound('has sound of an unknown kind; convert it, or leave the sound out')
+    self.codec = stream.codec_context.codec.canonical_name
     try:
       self._stream = output.add_stream_from_template(stream)
     except ValueError:
-      raise RefusedVideo(
+      raise _RefusedSound(
         f'has sound of kind {self.codec}, which {output.format.name} does not hold; convert it to '
         'AAC, or leave the sound out'
       ) from None
@@ -84,11 +91,11 @@ class _Sound:
     try:
       for packet in container.demux(stream):
         if packet.is_corrupt:
-          raise RefusedVideo('has sound that is cut short; give a sound copy, or leave it out')
+          raise _RefusedSound('has sound that is cut short; give a sound copy, or leave it out')
         if packet.size:
           yield packet
     except av.FFmpegError as error:
-      raise RefusedVideo(
+      raise _RefusedSound(
         f'has damaged sound ({error.strerror}); give a sound copy, or leave it out'
       ) from None
 
@@ -161,6 +168,7 @@ def serve(connection: socket.socket, asked: dict[str, Any]) -> None:
 
   Raises:
     RefusedVideo: it cannot be written so.
+    _RefusedSound: the sound cannot be copied.
     HungUp: the other side ended, and no more frames come.
   """
   height, width = asked['size'][::-1]
@@ -212,6 +220,8 @@ def main() -> None:
     serve(connection, asked)
   except RefusedVideo as error:
     send(connection, {'error': str(error)})
+  except _RefusedSound as error:
+    send(connection, {'error': str(error), 'of_sound': True})
   except MemoryError:
     send(connection, {'error': 'it needs more memory than is granted; reduce it'})
   except (av.FFmpegError, OSError) as error:

@@ -185,6 +185,8 @@ def _outline(said: dict[str, Any]) -> Outline:
   colour = Colour(*map(int, said['colour']))
   if time_base <= 0 or aspect <= 0 or rate < 0 or colour.matrix not in MATRICES:
     raise Crash('no outline')
+  if not all(0 < code_point < 256 for code_point in (colour.primaries, colour.transfer)):
+    raise Crash('no colours')
   left_out = tuple(shown(str(text))[:80] for text in said['left_out'])
   return Outline(width, height, time_base, rate or None, aspect, colour, left_out)
 

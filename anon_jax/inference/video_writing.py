@@ -79,7 +79,7 @@ class VideoWriter:
     sound_from: str | os.PathLike[str] | None = None,
   ):
     self._path, self._size, self._time_base = pathlib.Path(path), (width, height), time_base
-    self._aspect = aspect
+    self._aspect, self._sound_from = aspect, sound_from
     self._count, self._times = 0, hashlib.sha256()
     self._last, self._duration = 0, 0
     self._usual = max(1, round(1 / (rate * time_base))) if rate else 1
@@ -199,7 +199,10 @@ class VideoWriter:
   def _answer(self, key: str) -> str | None:
     message = receive_message(self._child.connection, time.monotonic() + SECONDS)
     if 'error' in message:
-      raise self._error(shown(str(message['error']))[:400])
+      what = shown(str(message['error']))[:400]
+      if message.get('of_sound'):
+        raise InferenceError(f'{shown(self._sound_from or "")} {what}.')
+      raise self._error(what)
     if key not in message:
       raise Crash('no answer')
     return message[key]
