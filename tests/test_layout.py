@@ -33,6 +33,7 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 INFERENCE = (
   *('segmenting', 'detection', 'reading', 'writing', 'listing', 'weights', 'export'),
   *('anonymizer', 'files', 'tracking', 'smoothing', 'scenes', 'association'),
+  *('video_reading', 'video_writing', 'video_decoding', 'video_encoding'),
 )
 
 
