@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from anon_jax.inference import scenes
+from anon_jax.inference.errors import InferenceError
 
 
 def world(seed: int) -> np.ndarray:
@@ -99,3 +100,8 @@ def test_a_thumbnail_is_grey_and_small_whatever_the_picture():
   for shape in ((1, 1, 3), (480, 854, 3), (2000, 7, 3)):
     small = scenes.thumbnail(np.full(shape, 90, np.uint8))
     assert small.shape == (18, 32) and small.dtype == np.uint8 and (small == 90).all()
+
+
+def test_what_is_no_thumbnail_is_refused():
+  with pytest.raises(InferenceError, match=r'is float64\[18, 32\]; give uint8\[18, 32\]'):
+    scenes.Scenes().push(np.zeros((18, 32)))

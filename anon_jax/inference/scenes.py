@@ -17,6 +17,8 @@ from collections import deque
 import numpy as np
 from PIL import Image
 
+from anon_jax.inference.errors import InferenceError
+
 WIDTH, HEIGHT = 32, 18  # of a thumbnail in pixels
 # Least correlation of frames that are alike, at their best shift. Of the ten clips that were
 # measured, neighbouring frames had 0.86 or more, frames of two clips 0.57 or less.
@@ -70,7 +72,15 @@ class Scenes:
     Returns:
       Whether the frame `DELAY` frames ago begins a scene; nothing for the first frames of a stream.
       The first frame of a stream begins none.
+
+    Raises:
+      InferenceError: it is no thumbnail.
     """
+    if small.shape != (HEIGHT, WIDTH) or small.dtype != np.uint8:
+      kind = f'{small.dtype}{list(small.shape)}'
+      raise InferenceError(
+        f'the thumbnail is {kind}; give uint8[{HEIGHT}, {WIDTH}], by thumbnail().'
+      )
     self._after.append(small)
     return [self._decide()] if len(self._after) > DELAY else []
 

@@ -29,7 +29,9 @@ from anon_jax.inference.smoothing import Path, centre, moved
 
 _GAIN = 0.75  # of a track's velocity, for what was measured last
 # By so much of its sides a bridged box grows on each side for each frame that the nearer detection
-# is away: faces do not move on straight lines.
+# is away: faces do not move on straight lines. Of real detections that were left out, none was
+# exposed for up to 3 frames in a row even without; of 310 frames in gaps of 10, 34 were without and
+# 6 with it, all 6 in a crowd.
 _GROWN = 0.1
 
 
@@ -211,6 +213,9 @@ class Tracker:
 
     Returns:
       The frame `lookahead` frames ago; nothing for the first ones of a stream.
+
+    Raises:
+      InferenceError: the thumbnail is none.
     """
     resized = self._size is not None and size != self._size
     self._size = size
