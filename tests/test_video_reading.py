@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from anon_jax.inference import video_decoding
+from anon_jax.inference import video_clock
 from anon_jax.inference.colour import Colour
 from anon_jax.inference.video_reading import VideoError, VideoReader
 
@@ -91,7 +91,7 @@ def test_frames_without_times_get_some(tmp_path):
 def _times(*given):
   """Returns what becomes of times in milliseconds at 25 frames a second."""
   stream = types.SimpleNamespace(time_base=Fraction(1, 1000), average_rate=Fraction(25))
-  clock = video_decoding._Clock(stream)
+  clock = video_clock.Clock(stream)
   frames = [types.SimpleNamespace(pts=time, duration=0) for time in given]
   return [clock.time(frame, number)[0] for number, frame in enumerate(frames)]
 

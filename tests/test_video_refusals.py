@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -116,6 +117,16 @@ def test_damage_in_the_middle_is_no_picture(tmp_path, codec, name):
     content[middle : middle + 400] = damage
     (tmp_path / name).write_bytes(content)
     assert 'damaged' in _refusal(tmp_path / name)
+
+
+def test_a_matroska_file_of_which_a_part_is_left_out_is_refused(tmp_path):
+  path = _encode(tmp_path / 'a.webm', codec='libvpx-vp9')
+  content = bytearray(path.read_bytes())
+  blocks = re.finditer(rb'\xa3[\x40-\x7f].\x81', content, re.DOTALL)  # name, length, track
+  block = [match.start() for match in blocks][10]
+  content[block : block + 4] = bytes(4)
+  path.write_bytes(content)
+  assert '(its structure is broken); give a sound copy.' in _refusal(path)
 
 
 def test_a_change_of_size_is_refused(tmp_path):

@@ -24,6 +24,7 @@ from av.video.reformatter import VideoReformatter
 
 from anon_jax.inference.child import limit, limit_seconds, send
 from anon_jax.inference.colour import UNSPECIFIED
+from anon_jax.inference.video_clock import Clock, Rhythm
 from anon_jax.inference.video_pixels import RefusedVideo, matrix_of, to_rgb, turn_of, upright
 
 MAX_PIXELS = 50_000_000
@@ -99,12 +100,19 @@ def check_pixels(width: int, height: int) -> None:
 
 
 def frames(
-  container: av.container.InputContainer, stream: av.VideoStream
+  container: av.container.InputContainer,
+  stream: av.VideoStream,
+  complaints: Callable[[], bytes] = bytes,
 ) -> Iterator[tuple[av.VideoFrame, int, int]]:
   """Decodes all frames, in the order in which they are shown.
 
   A frame without a time follows the one before it by that one's duration, and so does one that is
   late by less. AVI knows only when frames are decoded: they are shown in the same rhythm.
+
+  Args:
+    container: of the stream.
+    stream: set up by `prepared`.
+    complaints: returns what FFmpeg found wrong with the structure of the file so far.
 
   Yields:
     Frame, its time and its duration (0 if that is unknown) in the stream's time base.
@@ -112,13 +120,15 @@ def frames(
   Raises:
     RefusedVideo: a part is damaged, or the size or the clock jumps.
   """
-  number, packets, clock = 0, 0, _Clock(stream)
+  number, packets, clock = 0, 0, Clock(stream)
   size: tuple[int, int] | None = None
-  rhythm = _Rhythm() if container.format.name == 'avi' else None
+  rhythm = Rhythm() if container.format.name == 'avi' else None
   try:
     for packet in container.demux(stream):
       if packet.is_corrupt:
         raise _damaged(number, 'its data is incomplete')
+      if complaints():
+        raise _damaged(number, 'its structure is broken')
       packets += packet.size > 0 and not packet.is_discard
       if rhythm:
         rhythm.start(packet)
@@ -145,53 +155,6 @@ def frames(
     raise RefusedVideo(
       f'is damaged: {packets - number} of its {packets} frames do not decode; give a sound copy'
     )
-
-
-class _Rhythm:
-  """Times by when frames are decoded: what the demuxer takes for more is wrong with B-frames."""
-
-  def __init__(self) -> None:
-    self._first: int | None = None
-    self._delay: int | None = None
-
-  def start(self, packet: av.Packet) -> None:
-    if self._first is None:
-      self._first = packet.dts
-
-  def time(self, frame: av.VideoFrame) -> int | None:
-    if frame.dts is None or self._first is None:
-      return None
-    if self._delay is None:
-      self._delay = frame.dts - self._first
-    return frame.dts - self._delay
-
-
-class _Clock:
-  """Times that only go forward."""
-
-  def __init__(self, stream: av.VideoStream):
-    self._base = Fraction(stream.time_base or 1)
-    rate = stream.average_rate or stream.guessed_rate
-    self._usual = max(1, round(1 / (rate * self._base))) if rate else 1
-    self._last: int | None = None
-    self._step = self._usual
-
-  def time(self, frame: av.VideoFrame, number: int) -> tuple[int, int]:
-    duration = max(0, frame.duration)
-    time = frame.pts
-    if self._last is None:
-      time = 0 if time is None else time
-    elif time is None:
-      time = self._last + self._step
-    elif time <= self._last:
-      if time <= self._last - self._step:
-        back = float((self._last - time) * self._base)
-        raise RefusedVideo(
-          f'has a clock that jumps back by {back:.3g} s at frame {number + 1}; cut it there'
-        )
-      time = self._last + self._step
-    self._last, self._step = time, duration or self._usual
-    return time, duration
 
 
 def _damaged(number: int, reason: str) -> RefusedVideo:
@@ -222,6 +185,28 @@ def _outline(stream: av.VideoStream, frame: av.VideoFrame, left_out: list[str]) 
   }
 
 
+def _hearing() -> Callable[[], bytes]:
+  """Returns a function for what FFmpeg complains of in the structure of Matroska files.
+
+  Where one is broken, FFmpeg says so on stderr, leaves a part out, and goes on.
+  """
+  listening, speaking = os.pipe()
+  for end in (listening, speaking):
+    os.set_blocking(end, False)
+  os.dup2(speaking, 2)
+  av.logging.restore_default_callback()
+  av.logging.set_libav_level(av.logging.ERROR)
+
+  def complaints() -> bytes:
+    try:
+      said = os.read(listening, 1 << 16)
+    except BlockingIOError:
+      return b''
+    return said if b'[matroska,webm @' in said else b''
+
+  return complaints
+
+
 def _defined(code_point: int) -> int:
   """Returns a code point, or that nothing is said where H.273 reserves it: no encoder takes it."""
   return code_point if code_point in (1, *range(4, 23)) else UNSPECIFIED
@@ -233,12 +218,13 @@ def serve(file: BinaryIO, emit: Callable[..., None], pixels: bool, seconds: floa
   Raises:
     RefusedVideo: the file is not taken, and why.
   """
+  complaints = _hearing()
   container = opened(file)
   stream, left_out = choose(container)
   prepared(stream)
   reformatter = VideoReformatter()
   count = 0
-  for frame, time, duration in frames(container, stream):
+  for frame, time, duration in frames(container, stream, complaints):
     check_pixels(frame.width, frame.height)
     if not count:
       emit({'video': _outline(stream, frame, left_out)}, None)
@@ -262,7 +248,6 @@ def main() -> None:
   limit(resource.RLIMIT_CORE, 0)  # a dump would hold frames
   limit(resource.RLIMIT_FSIZE, 0)
   limit_seconds(asked['seconds'])
-  av.logging.set_level(None)
   gc.freeze()  # what is here now need not be looked through after every frame
   send(connection, {'ready': True})
   try:
