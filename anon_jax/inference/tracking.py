@@ -29,9 +29,9 @@ from anon_jax.inference.smoothing import Path, centre, moved
 
 _GAIN = 0.75  # of a track's velocity, for what was measured last
 # By so much of its sides a bridged box grows on each side for each frame that the nearer detection
-# is away: faces do not move on straight lines. Of real detections that were left out, none was
-# exposed for up to 3 frames in a row even without; of 310 frames in gaps of 10, 34 were without and
-# 6 with it, all 6 in a crowd.
+# is away: faces do not move on straight lines. Of real detections left out of eight clips, 0 of 96
+# frames were not wholly covered in gaps of 3 even without, and 34 of 310 in gaps of 10; 6 of 310
+# with it. Over all long tracks of the one clip with a crowd it is 5 of 336 in gaps of 3.
 _GROWN = 0.1
 
 
