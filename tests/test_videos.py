@@ -13,6 +13,7 @@ from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 from anon_jax.inference.reading import Reader
+from anon_jax.inference.tracking import Settings
 from anon_jax.inference.video_reading import VideoReader
 from anon_jax.inference.video_writing import VideoWriter
 
@@ -150,3 +151,31 @@ def test_a_folder_may_hold_both_and_the_manifest_tells_of_tracks(clip, tmp_path)
   assert records['clip.mp4']['faces'][0]['states'] == {'detected': FRAMES}
   assert (report.resumed, again.resumed) == (0, 2)
   assert not report.complete
+
+
+class _SlowAndQuick:
+  """Finds faces when it is used as for photographs; its quick way finds none."""
+
+  def __init__(self):
+    self.searched = 0
+
+  def __call__(self, picture):
+    self.searched += 1
+    return detect(picture)
+
+  def quick(self):
+    return lambda picture: []
+
+
+def test_what_only_a_search_as_of_photographs_finds_is_covered_in_the_frames_between(
+  clip, tmp_path
+):
+  detector = _SlowAndQuick()
+  videos.anonymize_video(clip, tmp_path / 'out.mp4', Anonymizer(detector, method='fill'))
+  assert detector.searched == 5  # frames 0, 5, 10, 15 and 20 of 24
+  assert not any(_is_red(new).any() for _, new in _frames(tmp_path / 'out.mp4'))
+
+
+def test_tracks_reach_from_one_searched_frame_to_the_next():
+  settings = Settings()
+  assert min(settings.bridge, settings.hold) >= videos.SEARCHED - 1

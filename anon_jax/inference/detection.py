@@ -43,6 +43,7 @@ _ENLARGED = 2_000_000
 # factor, up to this score. It halves the false alarms of four passes and loses no turned face.
 _SURER, _SURE = 2.0, 0.5
 _TURNS = (0, 90, 180, 270)
+_QUICK_PIXELS = 1_000_000
 Find = Callable[[np.ndarray, float], Candidates]
 
 
@@ -113,6 +114,20 @@ class CenterFace:
     )
     faces = merge(candidates.kept((corners[0] < corners[1]).all(1)))
     return [levelled(face, picture, self.find, self.rotations) for face in faces]
+
+  def quick(self) -> 'CenterFace':
+    """Returns a detector for most frames of a clip, several times faster.
+
+    It looks at upright pictures of a megapixel as they are: faces below about 20 pixels, turned
+    ones and those that fill the picture are left to the frames that are searched as photographs.
+    """
+    return dataclasses.replace(
+      self,
+      rotations=(0,),
+      max_pixels=min(self.max_pixels, _QUICK_PIXELS),
+      max_enlargement=1.0,
+      overview=False,
+    )
 
   def _scales(self, height: int, width: int, turn: int) -> list[float]:
     """Returns the sizes, as shares of the picture's, at which it is looked at in one turn."""
