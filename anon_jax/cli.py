@@ -112,6 +112,18 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
   verify = actions.add_parser('verify', help='check a folder of trained networks')
   verify.add_argument('folder', metavar='FOLDER', help='what `anon-jax weights export` wrote')
   verify.set_defaults(run=_verify)
+  calibrate = actions.add_parser(
+    'calibrate', help='measure above which similarity a painted face is drawn again'
+  )
+  calibrate.add_argument('folder', metavar='FOLDER', help='trained networks; model.json changes')
+  calibrate.add_argument(
+    '--photos',
+    required=True,
+    action='append',
+    metavar='PATH',
+    help='pictures of people that no network was trained on, or a folder of them',
+  )
+  calibrate.set_defaults(run=_calibrate)
 
 
 def _add_export(actions: argparse._SubParsersAction) -> None:
@@ -156,6 +168,20 @@ def _export(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
   return _report(pathlib.Path(args.folder).expanduser())
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+  # here and not above: it imports jax, and --version or a usage error must not wait for that
+  from anon_jax.inference import calibration
+
+  folder = pathlib.Path(args.folder).expanduser()
+  photos = [pathlib.Path(path).expanduser() for path in args.photos]
+  threshold, faces = calibration.calibrate(folder, photos)
+  print(
+    f'{faces} faces painted; {calibration.SHARE:.0%} of them had a similarity above '
+    f'{threshold:g}, which is the threshold now'
+  )
+  return 0
 
 
 def _report(folder: pathlib.Path) -> int:

@@ -188,12 +188,31 @@ def test_a_folder_is_updated_and_keeps_the_networks_that_are_not_given(trained, 
 
 
 def test_two_sources_of_one_network_are_refused_by_name(trained, tmp_path):
-  given = [trained['anonymize'][0], trained['identity'][0]]
-  with pytest.raises(
-    InferenceError, match=r'identity is in .*hidden_anonymize and in .*_identity;'
-  ):
+  _copy(trained, 'identity', tmp_path / 'other')
+  given = [trained['identity'][0], tmp_path / 'other']
+  with pytest.raises(InferenceError, match=r'identity is in .*_identity and in .*other; give one'):
     export.export(given, tmp_path / 'weights')
   assert not (tmp_path / 'weights').exists()
+
+
+@pytest.mark.parametrize('order', [('identity', 'anonymize'), ('anonymize', 'identity')])
+def test_i_is_taken_from_where_a_had_no_part_in_it(trained, tmp_path, order):
+  export.export([trained[name][0] for name in order], tmp_path / 'weights')
+  found = weights.load_weights(tmp_path / 'weights')
+  assert found.identity.entry.training.stage == 'identity'
+  assert found.anonymization.entry.training.stage == 'anonymize'
+
+
+def test_the_threshold_of_i_is_that_of_the_runs_evaluation_at_that_step(trained, tmp_path):
+  _copy(trained, 'identity', tmp_path / 'run')
+  step = None
+  for found, wanted in (({'step': -1}, 0.5), (None, 0.5), ('measured', 0.25)):
+    if found == 'measured':
+      found = {'step': step, 'identification': {'method': {'threshold': 0.25}}}
+    (tmp_path / 'run' / 'results.json').write_text(json.dumps(found))
+    ((_, source),) = runs.read_run(tmp_path / 'run', None)
+    step = source.training.steps
+    assert source.input.threshold == wanted
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(trained, exported, tmp_path):

@@ -28,7 +28,8 @@ def export(
   has and that are not given stay as they are.
 
   Args:
-    workdirs: folders of runs of the stages segment, identity, harmonize and anonymize.
+    workdirs: folders of runs of the stages segment, identity, harmonize, harmonize_video and
+      anonymize. Of an identity and an anonymize run I is taken from the former.
     folder: a new or empty one, or one that was exported before.
     dtype: of the numbers in the files, 'float16' or 'float32'.
     face_folder: which of `KNOWN_FOLDERS` the data set `face_folder` of the runs is; None: none.
@@ -47,17 +48,26 @@ def export(
   sources: dict[str, Source] = {}
   for workdir in map(pathlib.Path, workdirs):
     for name, source in read_run(workdir, face_folder):
-      if name in sources:
-        raise InferenceError(
-          f'{name} is in {sources[name].workdir} and in {workdir}; give one of them.'
-        )
-      sources[name] = source
+      other = sources.get(name)
+      if other is None or _is_judge(source, other):
+        sources[name] = source
+      elif not _is_judge(other, source):
+        raise InferenceError(f'{name} is in {other.workdir} and in {workdir}; give one of them.')
   named = {part.dataset for source in sources.values() for part in source.training.data}
   if face_folder is not None and face_folder not in named:
     raise InferenceError(
       f'no run was trained on a face_folder that could be {face_folder!r}; leave that out.'
     )
   write_folder(pathlib.Path(folder), sources, dtype)
+
+
+def _is_judge(source: Source, other: Source) -> bool:
+  """Tells whether a source is I as an identity run left it, and the other I as A's partner.
+
+  Inference asks I whether a painted face looks like the original. One that was fine-tuned together
+  with A has learned to agree with it.
+  """
+  return (source.training.stage, other.training.stage) == ('identity', 'anonymize')
 
 
 def write_folder(folder: pathlib.Path, sources: Mapping[str, Source], dtype: str) -> None:
@@ -82,6 +92,20 @@ def write_folder(folder: pathlib.Path, sources: Mapping[str, Source], dtype: str
       entries[name] = _describe(name, source, raw, dtype)
     except ValueError as error:
       raise WeightsError(f'{name} of {source.workdir}: {error}') from None
+  contents[weights.DESCRIPTION] = model_json.write(entries, anon_jax.__version__)
+  _replace(folder, contents)
+
+
+def describe_anew(folder: pathlib.Path, changed: Mapping[str, Entry]) -> None:
+  """Changes what a folder says of some of its networks; their files stay byte for byte.
+
+  Raises:
+    WeightsError: a damaged folder.
+  """
+  folder = folder.resolve()
+  kept = _kept(folder)
+  contents = {file_of(name): raw for name, (_, raw) in kept.items()}
+  entries = {name: entry for name, (entry, _) in kept.items()} | dict(changed)
   contents[weights.DESCRIPTION] = model_json.write(entries, anon_jax.__version__)
   _replace(folder, contents)
 

@@ -63,8 +63,9 @@ class IdentityInput(Input):
 
   Attributes:
     foreground_only: whether everything but the foreground is set to mid grey.
-    threshold: cosine of two embeddings above which they are taken for one person's; where it was
-      measured, one in a thousand pairs of two held-out people lies above.
+    threshold: cosine of an original and a painted face above which another one is drawn. As it is
+      exported, one in a thousand pairs of two held-out people lies above; `calibration` replaces it
+      by what a share of painted faces exceeds.
   """
 
   foreground_only: bool = True
