@@ -13,7 +13,7 @@ from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 from anon_jax.inference.reading import Reader
-from anon_jax.inference.tracking import Settings
+from anon_jax.inference.tracking import Settings, Tracked, TrackedFrame
 from anon_jax.inference.video_reading import VideoReader
 from anon_jax.inference.video_writing import VideoWriter
 
@@ -179,3 +179,17 @@ def test_what_only_a_search_as_of_photographs_finds_is_covered_in_the_frames_bet
 def test_tracks_reach_from_one_searched_frame_to_the_next():
   settings = Settings()
   assert min(settings.bridge, settings.hold) >= videos.SEARCHED - 1
+
+
+def _tracked(state, left, number=0):
+  face = Face((float(left), 20.0, left + 20.0, 40.0), 0.9)
+  return Tracked(number, face, (face,), state)
+
+
+def test_a_face_that_goes_on_in_another_track_is_not_held_over_it():
+  found, double, beside = _tracked('detected', 10), _tracked('held', 14, 1), _tracked('held', 26, 2)
+  bridged = _tracked('bridged', 11, 3)
+  frame = TrackedFrame(0, False, (found, double, beside, bridged))
+  assert videos._without_doubles(frame).faces == (found, beside, bridged)
+  alone = TrackedFrame(0, False, (double, _tracked('held', 14, 4)))
+  assert videos._without_doubles(alone).faces == alone.faces

@@ -29,7 +29,7 @@ def reach(missed: int, steady: bool) -> float:
 def sure(expected: Sequence[Face], face: Face) -> bool:
   """Tells whether a detection surely continues a track that is expected at one of some places."""
   places, found = np.stack([_points(each) for each in expected]), _points(face)[None]
-  return bool(_overlaps(places, found).max() >= _SURE)
+  return bool(overlaps(places, found).max() >= _SURE)
 
 
 def pairs(
@@ -73,7 +73,7 @@ def _costs(a: np.ndarray, b: np.ndarray, reaches: Sequence[float]) -> np.ndarray
   distances = np.nanmean(between, axis=-1) / np.sqrt(before[:, None] * now)
   possible = distances <= np.asarray(reaches)[:, None]
   possible &= (ratios <= _SIZES) & (ratios >= 1 / _SIZES)
-  return np.where(possible, distances + 1 - _overlaps(a, b), np.inf)
+  return np.where(possible, distances + 1 - overlaps(a, b), np.inf)
 
 
 def _points(face: Face) -> np.ndarray:
@@ -85,8 +85,13 @@ def _points(face: Face) -> np.ndarray:
   return points
 
 
-def _overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """Returns the intersection over union, [n, m], of boxes with corners [n, 7, 2] and [m, 7, 2]."""
+def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+  """Returns the intersection over union, [n, m], of boxes.
+
+  Args:
+    a: their corners at the upper left and the lower right, first in [n, k, 2].
+    b: the same, [m, k, 2].
+  """
   low = np.maximum(a[:, None, 0], b[:, 0])
   high = np.minimum(a[:, None, 1], b[:, 1])
   shared = np.clip(high - low, 0, None).prod(-1)

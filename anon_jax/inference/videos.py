@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from anon_jax.inference import covering, crops, scenes
+from anon_jax.inference import association, covering, crops, scenes
 from anon_jax.inference.decisions import Cast, Decision, Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job
@@ -34,6 +34,8 @@ _FACES, _PIXELS = 16, 12_000_000
 # One frame of so many is searched as a photograph is, for turned, tiny and picture-filling faces,
 # too. What is found in those only is bridged between them, and held as long before the first one.
 SEARCHED = 5
+# Intersection over union from which a held face and a detected one are one face in two tracks.
+_SAME = 0.5
 
 
 class NoFaceError(InferenceError):
@@ -220,7 +222,7 @@ class _Work:
 
   def _gather(self, followed: Sequence[TrackedFrame]) -> None:
     for frame in followed:
-      self._ready.append((self._late.popleft(), frame))
+      self._ready.append((self._late.popleft(), _without_doubles(frame)))
       faces = sum(len(tracked.faces) for _, tracked in self._ready)
       pixels = sum(frame.pixels.size // 3 for frame, _ in self._ready)
       if faces >= _FACES or pixels >= _PIXELS:
@@ -266,6 +268,22 @@ class _Work:
     track.actions[decision.action] += 1
     if decision.reason:
       track.reasons[decision.reason] += 1
+
+
+def _without_doubles(followed: TrackedFrame) -> TrackedFrame:
+  """Leaves out faces that are only held where another track has found one: it is the same face."""
+  found = [t.regions[0].box for t in followed.faces if t.state == 'detected']
+  if not found:
+    return followed
+  own = [tracked.face.box for tracked in followed.faces]
+  a, b = (np.array(boxes).reshape(-1, 2, 2) for boxes in (own, found))
+  double = (association.overlaps(a, b) >= _SAME).any(1)
+  faces = tuple(
+    tracked
+    for tracked, twice in zip(followed.faces, double, strict=True)
+    if tracked.state != 'held' or not twice
+  )
+  return dataclasses.replace(followed, faces=faces)
 
 
 def _parts(tracked: Tracked) -> tuple[Any, ...]:
