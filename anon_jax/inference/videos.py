@@ -277,11 +277,11 @@ def _without_doubles(followed: TrackedFrame) -> TrackedFrame:
     return followed
   own = [tracked.face.box for tracked in followed.faces]
   a, b = (np.array(boxes).reshape(-1, 2, 2) for boxes in (own, found))
-  double = (association.overlaps(a, b) >= _SAME).any(1)
+  shared = association.overlaps(a, b).max(axis=1)
   faces = tuple(
     tracked
-    for tracked, twice in zip(followed.faces, double, strict=True)
-    if tracked.state != 'held' or not twice
+    for number, tracked in enumerate(followed.faces)
+    if tracked.state != 'held' or shared[number] < _SAME
   )
   return dataclasses.replace(followed, faces=faces)
 
