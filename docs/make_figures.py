@@ -1,6 +1,6 @@
 """Draws the pictures in docs/images/, from procedural faces and from a real run.
 
-`python docs/make_figures.py` draws procedural_faces.png and proxy_task.png;
+`python docs/make_figures.py` draws procedural_faces.png, proxy_task.png and astronaut.png;
 `python docs/make_figures.py --workdir DIR` also copies the newest sample grid of a quickstart run.
 """
 
@@ -12,15 +12,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
+from skimage import data
 
+import anon_jax
 from anon_jax import proxy
 from anon_jax.config import defaults
 from anon_jax.data.procedural import ProceduralFaces
+from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.nets.harmonization import feather
 from anon_jax.proxy import to_signed
 from anon_jax.telemetry import grid
 
 IMAGES = pathlib.Path(__file__).parent / 'images'
+WEIGHTS = pathlib.Path(anon_jax.__file__).parent / 'weights'
 SIDE = 128
 # Of the semantic classes, in their order: background, skin, brows, eyes, nose, mouth, hair, neck.
 COLOURS = np.array(
@@ -105,6 +109,16 @@ def sample_grid(workdir: pathlib.Path, rows: int = 4, scale: int = 2) -> Image.I
   return sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
 
 
+def astronaut() -> Image.Image:
+  """Returns a portrait in the public domain, and three draws with the package's weights."""
+  portrait, part = data.astronaut(), np.s_[:300, 80:380]
+  tiles = [portrait[part]]
+  for key in (b'1', b'2', b'3'):
+    anonymizer = Anonymizer.from_pretrained(WEIGHTS, key=key)
+    tiles.append(anonymizer.anonymize(portrait).image[part])
+  return Image.fromarray(np.concatenate(tiles, axis=1))
+
+
 def main() -> None:
   """Draws the pictures."""
   parser = argparse.ArgumentParser(description=__doc__)
@@ -112,6 +126,7 @@ def main() -> None:
   workdir = parser.parse_args().workdir
   save(procedural_faces(), 'procedural_faces.png')
   save(proxy_task(), 'proxy_task.png')
+  save(astronaut(), 'astronaut.png')
   if workdir:
     save(sample_grid(workdir), 'sample_grid.png')
 
