@@ -108,8 +108,8 @@ def test_exit_code_1_means_that_some_input_was_not_written_and_the_manifest_says
   content = json.loads((photos / 'out' / 'manifest.json').read_text())
   done = {record['source']: record['status'] for record in content['inputs']}
   assert (done.pop('a.png'), done.pop('b.png')) == ('anonymized', 'anonymized')
-  assert done == {'bad.jpg': 'refused', 'none.png': 'no face'}
-  assert {entry['path'] for entry in content['refused']} == {'fifo.png', 'missing.png', 'x.mp4'}
+  assert done == {'bad.jpg': 'refused', 'none.png': 'no face', 'x.mp4': 'refused'}
+  assert {entry['path'] for entry in content['refused']} == {'fifo.png', 'missing.png'}
   assert [entry['path'] for entry in content['ignored']] == ['.hidden']
   assert len(err.splitlines()) == 5
   assert all(line.startswith('anon-jax: ') for line in err.splitlines())

@@ -26,7 +26,7 @@ MASK = np.zeros((110, 120), bool)
 class Fake:
   """Stands in for a synthesizer that is never asked to paint."""
 
-  size, identities = 32, 20
+  size, identities, threshold = 32, 20, 0.5
 
 
 def _refused(match, call, *arguments, error=InferenceError, **more):

@@ -53,7 +53,7 @@ def test_proxy_nca_works_out_by_hand():
     ({'label_smoothing': 0.0, 'proxy_scale': 1.0}, near, np.log1p(np.exp(-2.0))),
   ]
   for options, classes, wanted in cases:
-    found = proxy_nca(embeddings, proxies, classes, **options)
+    found = proxy_nca(embeddings, proxies, classes, **({'proxy_scale': 3.0} | options))
     assert found.dtype == jnp.float32
     assert float(found) == pytest.approx(wanted, rel=1e-5, abs=1e-6), options
 
@@ -65,6 +65,7 @@ def test_proxy_nca_equals_its_definition_in_float64(positive_in_denominator, smo
   found = proxy_nca(
     *map(jnp.asarray, (embeddings, proxies, classes)),
     positive_in_denominator=positive_in_denominator,
+    proxy_scale=3.0,
     label_smoothing=smoothing,
   )
   wanted = _reference(embeddings, proxies, classes, positive_in_denominator, 3.0, smoothing)
@@ -74,7 +75,7 @@ def test_proxy_nca_equals_its_definition_in_float64(positive_in_denominator, smo
 @FORMS
 def test_the_gradient_is_that_of_the_definition(positive_in_denominator):
   embeddings, proxies, classes = _random(batch=2, count=3, dimensions=2)
-  options = {'positive_in_denominator': positive_in_denominator}
+  options = {'positive_in_denominator': positive_in_denominator, 'proxy_scale': 3.0}
   loss = lambda e, p: proxy_nca(e, p, jnp.asarray(classes), **options)  # noqa: E731
   found = jax.grad(loss, argnums=(0, 1))(jnp.asarray(embeddings), jnp.asarray(proxies))
   step = 1e-5
@@ -132,7 +133,7 @@ def test_gradient_descent_on_proxy_nca_gathers_identities():
   classes = jnp.repeat(jnp.arange(3), 4)
   keys = jax.random.split(jax.random.key(0), 2)
   params = (jax.random.normal(keys[0], (12, 4)), jax.random.normal(keys[1], (3, 4)))
-  loss = lambda params: proxy_nca(*params, classes)  # noqa: E731
+  loss = lambda params: proxy_nca(*params, classes, proxy_scale=3.0)  # noqa: E731
 
   @jax.jit
   def descend(params):

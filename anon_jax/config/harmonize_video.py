@@ -39,5 +39,3 @@ def check_together(values: Mapping[str, Any]) -> None:
       f'config.judged_frames={values["judged_frames"]} is more than config.frames='
       f'{values["frames"]}; give longer clips, or judge fewer frames.'
     )
-  if values['dataset'] == 'clip_folder' and not values['manual_dir']:
-    raise ConfigError('config.manual_dir is empty; a clip_folder is read where it lies: name it.')

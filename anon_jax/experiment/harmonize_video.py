@@ -9,6 +9,7 @@ import jax
 from anon_jax import train as training
 from anon_jax.data import pipeline
 from anon_jax.data.clips import ClipFolder, ClipView
+from anon_jax.data.errors import DatasetError
 from anon_jax.data.procedural import ProceduralClips
 from anon_jax.evaluation import harmonization, harmonization_video, report
 from anon_jax.experiment import networks, sources
@@ -72,6 +73,10 @@ def make_stage(config: Any) -> Stage:
 
 def _open_sources(config: Any) -> sources.Sources:
   if config.dataset == 'clip_folder':
+    if not config.manual_dir:
+      raise DatasetError(
+        'config.manual_dir is empty; a clip_folder is read where it lies: name it.'
+      )
     folder = pathlib.Path(config.manual_dir)
     return sources.Sources(
       *(ClipFolder(folder, split, config.frames) for split in ('train', config.eval_split))
