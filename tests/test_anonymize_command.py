@@ -13,7 +13,7 @@ from test_files import GREEN, RED, detect, is_covered, picture
 from test_weights_folder import _write as write_weights
 
 from anon_jax import cli
-from anon_jax.inference import command, detection
+from anon_jax.inference import anonymizer, command, detection
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -180,7 +180,7 @@ def test_a_manifest_among_the_inputs_is_not_an_input(photos):
 
 
 def test_without_weights_there_is_a_way_out(photos, capsys, monkeypatch):
-  monkeypatch.setattr(command, '_SHIPPED', photos / 'nowhere')
+  monkeypatch.setattr(anonymizer, 'SHIPPED', photos / 'nowhere')
   assert run('a.png', '-o', 'x.png', method='synthesize') == 1
   assert 'or --method fill, which needs none' in capsys.readouterr().err
   assert run('a.png', '-o', 'x.png', '--weights', 'nowhere', method='synthesize') == 1

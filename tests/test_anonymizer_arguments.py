@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import anon_jax
-from anon_jax.inference import detection
+from anon_jax.inference import anonymizer, detection
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.decisions import Request
 from anon_jax.inference.errors import InferenceError
@@ -51,7 +51,8 @@ def test_options_that_cannot_be_used_are_refused(more, match):
   _refused(match, Anonymizer, None, Fake(), **more)
 
 
-def test_synthesis_without_networks_is_refused():
+def test_synthesis_without_networks_is_refused(tmp_path, monkeypatch):
+  monkeypatch.setattr(anonymizer, 'SHIPPED', tmp_path)
   _refused("'synthesize' needs trained weights; name their folder", Anonymizer)
   _refused('give a folder that `anon-jax weights export` wrote', Anonymizer.from_pretrained, None)
 
@@ -68,9 +69,9 @@ def test_options_are_checked_before_anything_is_loaded(more, monkeypatch):
 
 
 def test_covering_methods_read_no_folder():
-  anonymizer = Anonymizer.from_pretrained(None, detector=lambda image: [Face(BOX)], method='fill')
+  made = Anonymizer.from_pretrained(None, detector=lambda image: [Face(BOX)], method='fill')
   assert anonymizer.detect(PICTURE) == [Face(BOX)]
-  assert (anonymizer.anonymize(PICTURE).image[35:85, 35:85] == 127).all()
+  assert (made.anonymize(PICTURE).image[35:85, 35:85] == 127).all()
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from skimage import data
 
-from anon_jax.inference import command, detection, weights
-from anon_jax.inference.anonymizer import Anonymizer
+from anon_jax.inference import detection, weights
+from anon_jax.inference.anonymizer import SHIPPED, Anonymizer
 
-FOLDER = command._SHIPPED
+FOLDER = SHIPPED
 MOST_BYTES, MOST_BYTES_A_FILE = 60_000_000, 25_000_000
 
 
 @pytest.fixture(scope='module')
 def anonymizer():
-  return Anonymizer.from_pretrained(FOLDER, key=b'repeatable')
+  return Anonymizer.from_pretrained(key=b'repeatable')
 
 
 @pytest.fixture(scope='module')

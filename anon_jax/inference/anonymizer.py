@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # they import jax, which the covering methods do without
   from anon_jax.inference.synthesis import Synthesizer
 
 METHODS = ('synthesize', *covering.METHODS)
+SHIPPED = pathlib.Path(__file__).parent.parent / 'weights'
 _FURTHEST = 1e6  # pixels of a box's corner from the picture's
 _ACTIONS = {'fill': 'filled', 'pixelate': 'pixelated', 'blur': 'blurred'}
 
@@ -64,7 +65,7 @@ class Anonymizer:
   @classmethod
   def from_pretrained(
     cls,
-    folder: str | pathlib.Path | None,
+    folder: str | pathlib.Path | None = None,
     *,
     detector: Detector | None = None,
     threshold: float | None = None,
@@ -78,7 +79,8 @@ class Anonymizer:
     """Loads the trained networks of a folder, and CenterFace where no detector is given.
 
     Args:
-      folder: written by `anon-jax weights export`; not read by the covering methods.
+      folder: written by `anon-jax weights export`; None takes the package's own. The covering
+        methods read none.
       detector: your own, instead of CenterFace.
       threshold: least score of CenterFace; None takes its default.
       method: see the class, as for the others.
@@ -95,6 +97,8 @@ class Anonymizer:
     _check_options(method, block, kernel)  # before networks are loaded
     synthesizer = None
     if method == 'synthesize':
+      if folder is None and (SHIPPED / 'model.json').is_file():
+        folder = SHIPPED
       if folder is None:
         raise InferenceError(
           "method 'synthesize' needs trained weights: give a folder that `anon-jax weights export` "

@@ -12,7 +12,6 @@ from typing import Any
 from anon_jax.inference import flags
 from anon_jax.inference.errors import InferenceError
 
-_SHIPPED = pathlib.Path(__file__).parent.parent / 'weights'
 _SHARED = 16  # faces that networks paint together
 _REASONS = 3  # that a summary has room for
 _MOST_KEY_BYTES = 4096
@@ -95,8 +94,10 @@ def _anonymizer(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 def _weights_folder(args: argparse.Namespace) -> pathlib.Path:
   if args.weights:
     return pathlib.Path(os.path.expanduser(args.weights))  # noqa: PTH111 - raises for no `~name`
-  if (_SHIPPED / 'model.json').is_file():
-    return _SHIPPED
+  from anon_jax.inference.anonymizer import SHIPPED
+
+  if (SHIPPED / 'model.json').is_file():
+    return SHIPPED
   raise InferenceError(
     'this installation has no trained weights; give --weights FOLDER (written by `anon-jax weights '
     'export`), or --method fill, which needs none.'
