@@ -70,7 +70,7 @@ def test_options_are_checked_before_anything_is_loaded(more, monkeypatch):
 
 def test_covering_methods_read_no_folder():
   made = Anonymizer.from_pretrained(None, detector=lambda image: [Face(BOX)], method='fill')
-  assert anonymizer.detect(PICTURE) == [Face(BOX)]
+  assert made.detect(PICTURE) == [Face(BOX)]
   assert (made.anonymize(PICTURE).image[35:85, 35:85] == 127).all()
 
 
