@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anon_jax.inference import reading
+from anon_jax.inference import child, reading
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.reading import PictureError
 
@@ -74,7 +74,7 @@ def test_an_answer_that_was_interrupted_is_not_taken_for_the_next(reader, good, 
   def interrupt(*_):
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(reading.Reader, '_receive', interrupt)
+  monkeypatch.setattr(child, 'receive', interrupt)
   with pytest.raises(KeyboardInterrupt):
     reader.read(good)
   monkeypatch.undo()
@@ -98,17 +98,17 @@ def test_nonsense_from_the_child_is_no_picture(reader, good, monkeypatch, messag
   """What a hostile file may have made of the child must not reach further."""
   answers = [struct.pack('>I', len(message)), message]
 
-  def receive(self, into, deadline):
+  def receive(connection, into, deadline):
     into[:] = answers.pop(0)
 
   reader.read(good)
-  monkeypatch.setattr(reading.Reader, '_receive', receive)
+  monkeypatch.setattr(child, 'receive', receive)
   with pytest.raises(PictureError, match='brought the decoder down'):
     reader.read(good)
 
 
 def test_a_child_that_does_not_start_is_no_fault_of_the_file(good, monkeypatch):
-  monkeypatch.setattr(reading.sys, 'executable', '/bin/false')
+  monkeypatch.setattr(child.sys, 'executable', '/bin/false')
   with (
     reading.Reader() as broken,
     pytest.raises(InferenceError, match=r'does not start .*exit code 1') as caught,

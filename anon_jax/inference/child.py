@@ -115,6 +115,7 @@ class Child:
   """
 
   def __init__(self, module: str, arguments: Sequence[object], descriptors: Sequence[int] = ()):
+    self._module = module
     self.connection, theirs = socket.socketpair()
     with theirs:
       command = [sys.executable, '-P', '-m', module, str(theirs.fileno()), *map(str, arguments)]
@@ -134,21 +135,40 @@ class Child:
           'OMP_NUM_THREADS': '1',
         },
       )
+    self._greeted = False
+
+  def greet(self, what: str) -> None:
+    """Waits until the child is ready, the first time that it is called.
+
+    Args:
+      what: the child does, for the message.
+
+    Raises:
+      InferenceError: it does not start.
+    """
+    if self._greeted:
+      return
     try:
       receive_message(self.connection, time.monotonic() + _START_SECONDS)
     except (Crash, OSError) as error:
       raise InferenceError(
-        f'the process for videos does not start ({self.last_words(error)}); try '
-        f'{sys.executable} -m {module}.'
+        f'the process that {what} does not start ({self.last_words(error)}); try '
+        f'{sys.executable} -m {self._module}.'
       ) from None
     except BaseException:
       self.close()
       raise
+    self._greeted = True
 
   @property
   def pid(self) -> int:
     """Process number."""
     return self._process.pid
+
+  @property
+  def ended(self) -> bool:
+    """Whether it has ended by itself."""
+    return self._process.poll() is not None
 
   def close(self) -> int | None:
     """Ends the child; returns its exit code, None if it had not ended by itself."""

@@ -5,7 +5,6 @@ over a socket: a request is one byte with an open file, answers are JSON with pi
 """
 
 import dataclasses
-import json
 import math
 import mmap
 import os
@@ -32,6 +31,7 @@ from PIL import (
 
 from anon_jax.inference import pixels, structure
 from anon_jax.inference.capture import Capture, read_exif
+from anon_jax.inference.child import limit, send
 from anon_jax.inference.structure import RefusedPicture
 
 MAX_BYTES = 512 << 20
@@ -197,11 +197,6 @@ def _is_side_picture(image: ImageFile.ImageFile, number: int, left_out: list[str
   return reduced
 
 
-def _send(connection: socket.socket, message: dict[str, Any]) -> None:
-  text = json.dumps(message).encode()
-  connection.sendall(struct.pack('>I', len(text)) + text)
-
-
 def _plain(summary: Summary) -> dict[str, Any]:
   """Returns a summary as JSON can hold it."""
   time, position = summary.capture.time, summary.capture.position
@@ -219,42 +214,37 @@ def _answer(connection: socket.socket, file: BinaryIO) -> None:
   """Decodes one file and sends what it holds, or why it is refused."""
 
   def emit(frame: np.ndarray, duration: int) -> None:
-    _send(connection, {'frame': frame.shape[:2], 'duration': duration})
-    connection.sendall(np.ascontiguousarray(frame).data.cast('B'))
+    pixels_of = np.ascontiguousarray(frame).data.cast('B')
+    send(connection, {'frame': frame.shape[:2], 'duration': duration}, pixels_of)
 
   try:
-    _send(connection, {'end': _plain(decode(file, emit))})
+    send(connection, {'end': _plain(decode(file, emit))})
   except RefusedPicture as error:
-    _send(connection, {'error': str(error)})
+    send(connection, {'error': str(error)})
   except MemoryError:
-    _send(connection, {'error': 'needs more memory than is granted; reduce it', 'spoilt': True})
+    send(connection, {'error': 'needs more memory than is granted; reduce it', 'spoilt': True})
   except ConnectionError:
     raise
   except BROKEN as error:
     reason = ' '.join(str(error).split())[:200] or type(error).__name__
     message = f'cannot be decoded ({reason}); it is cut short or damaged: replace or remove it'
-    _send(connection, {'error': message})
-
-
-def _limit(kind: int, value: int) -> None:
-  hard = resource.getrlimit(kind)[1]
-  resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+    send(connection, {'error': message})
 
 
 def main() -> None:
   """Serves until the other side hangs up: arguments are the socket, bytes and seconds a file."""
   connection = socket.socket(fileno=int(sys.argv[1]))
-  _limit(resource.RLIMIT_AS, int(sys.argv[2]))
-  _limit(resource.RLIMIT_CORE, 0)  # a dump would hold photographs
-  _limit(resource.RLIMIT_FSIZE, 0)
+  limit(resource.RLIMIT_AS, int(sys.argv[2]))
+  limit(resource.RLIMIT_CORE, 0)  # a dump would hold photographs
+  limit(resource.RLIMIT_FSIZE, 0)
   warnings.simplefilter('ignore')
-  _send(connection, {'ready': True})
+  send(connection, {'ready': True})
   while True:
     request, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
     if not request:
       return
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + int(sys.argv[3]))
+    limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + int(sys.argv[3]))
     with os.fdopen(descriptors[0], 'rb') as file:
       _answer(connection, file)
 

@@ -4,8 +4,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
-import stat
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from anon_jax.inference import opening
 from anon_jax.inference.child import Child, Crash, receive, receive_message, sense
 from anon_jax.inference.colour import MATRICES, Colour
 from anon_jax.inference.errors import InferenceError
@@ -108,6 +107,7 @@ class VideoReader:
       asked = {'file': file.fileno(), 'memory': memory, 'seconds': seconds, 'pixels': pixels}
       self._child = Child(_DECODER, [json.dumps(asked)], [file.fileno()])
     try:
+      self._child.greet('decodes videos')
       with self._faults():
         message = self._message(time.monotonic() + seconds)
         with sense():
@@ -196,22 +196,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
   """Opens a regular file that is not empty; nothing else is even touched.
 
   Raises:
-    VideoError: it is none: a FIFO would wait for its writer, a device never end.
+    VideoError: it is none.
   """
-  try:
-    if not stat.S_ISREG(pathlib.Path(path).stat().st_mode):
-      raise VideoError(f'{shown(path)} is no regular file; give a video file.')
-    # Without O_NONBLOCK, should it have become a FIFO meanwhile, this would wait.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-  except (OSError, ValueError) as error:
-    if isinstance(error, VideoError):
-      raise
-    reason = getattr(error, 'strerror', None) or error
-    raise VideoError(f'{shown(path)} cannot be opened ({reason}); give a readable file.') from None
-  with os.fdopen(descriptor, 'rb') as file:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-      raise VideoError(f'{shown(path)} is no regular file; give a video file.')
-    if not status.st_size:
+  with opening.opened(path, VideoError, 'video') as file:
+    if not os.fstat(file.fileno()).st_size:
       raise VideoError(f'{shown(path)} is empty; give a video file.')
     yield file

@@ -113,6 +113,7 @@ class VideoWriter:
         descriptors = [n for n in (asked['file'], asked['sound']) if n is not None]
         self._child = Child(_ENCODER, [json.dumps(asked)], descriptors)
       stack.callback(self._child.close)
+      self._child.greet('encodes videos')
       with self._faults():
         self.sound = self._answer('sound')
       self._stack = stack.pop_all()
