@@ -7,9 +7,8 @@ from typing import Any
 import jax
 
 from anon_jax import train as training
-from anon_jax.data import pipeline
-from anon_jax.evaluation import harmonization as harmonization_evaluation
-from anon_jax.evaluation import report
+from anon_jax.evaluation import harmonization, report
+from anon_jax.evaluation.harmonization import Measure
 from anon_jax.experiment import networks, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
@@ -28,7 +27,13 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
     stage=stage,
     dataset=sources.train_batches(config, train),
     samples=samples,
-    evaluate=make_evaluate(config, stage, held_out, workdir, mesh),
+    evaluate=make_evaluate(
+      config,
+      harmonization.make_measure(stage),
+      sources.held_out_batches(config, held_out),
+      workdir,
+      mesh,
+    ),
     data=sources.describe({'train': train}),
   )
 
@@ -43,36 +48,34 @@ def make_stage(config: Any) -> Stage:
   dtype = sources.compute_dtype(config.dtype)
   generator = HarmonizationNet(WIDTHS[config.preset], config.upscale, dtype)
   discriminator = networks.make_discriminator(config)
-  options = HarmonizeOptions(
-    image_size=config.image_size,
-    upscale=config.upscale,
-    sigma_fraction=config.condition_sigma,
-    feather=config.feather,
-    adversarial_weight=config.adversarial_weight,
-    perceptual_weight=config.perceptual_weight,
-    l1_weight=config.l1_weight,
-    **networks.rates(config),
-  )
+  options = HarmonizeOptions(upscale=config.upscale, **options_of(config))
   return make_harmonize_stage(generator, discriminator, options, net, params)
 
 
-def make_evaluate(
-  config: Any, stage: Stage, source: pipeline.Source, workdir: pathlib.Path, mesh: Any
-) -> training.Evaluate:
-  """Returns a function that measures a state, writes the report and returns scalars."""
-  batches = sources.held_out_batches(config, source)
-  measure = harmonization_evaluation.make_measure(stage)
-  facts = {
-    'dataset': config.dataset,
-    'split': config.eval_split,
+def options_of(config: Any) -> dict[str, Any]:
+  """Returns the options of the step that H has for pictures and for clips."""
+  return {
     'image_size': config.image_size,
-    'seed': config.seed,
+    'sigma_fraction': config.condition_sigma,
+    'feather': config.feather,
+    'adversarial_weight': config.adversarial_weight,
+    'perceptual_weight': config.perceptual_weight,
+    'l1_weight': config.l1_weight,
+    **networks.rates(config),
   }
 
+
+def make_evaluate(
+  config: Any, measure: Measure, batches: Any, workdir: pathlib.Path, mesh: Any
+) -> training.Evaluate:
+  """Returns a function that measures a state, writes the report and returns scalars."""
+  named = ('dataset', 'eval_split', 'image_size', 'frames', 'seed')
+  facts = {name.removeprefix('eval_'): config[name] for name in named if name in config}
+
   def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
-    result = harmonization_evaluation.evaluate_harmonization(measure, state, batches, mesh)
+    result = harmonization.evaluate_harmonization(measure, state, batches, mesh)
     if jax.process_index() == 0:
       report.write_report(workdir, step, result, facts)
-    return harmonization_evaluation.scalars(result)
+    return harmonization.scalars(result)
 
   return evaluate

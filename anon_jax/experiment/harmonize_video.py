@@ -1,21 +1,18 @@
 """The stage for clips: data, networks, step and evaluation from a config."""
 
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 
-from anon_jax import train as training
 from anon_jax.data import pipeline
 from anon_jax.data.clips import ClipFolder, ClipView
 from anon_jax.data.errors import DatasetError
 from anon_jax.data.procedural import ProceduralClips
-from anon_jax.evaluation import harmonization, harmonization_video, report
-from anon_jax.experiment import networks, sources
+from anon_jax.evaluation import harmonization_video
+from anon_jax.experiment import harmonize, networks, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
-from anon_jax.state import TrainState
 from anon_jax.steps.harmonize_video import HarmonizeVideoOptions, make_harmonize_video_stage
 from anon_jax.steps.stage import Stage
 
@@ -39,7 +36,19 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
       workers=config.workers,
     ),
     samples=samples,
-    evaluate=_make_evaluate(config, stage, held_out, workdir, mesh),
+    evaluate=harmonize.make_evaluate(
+      config,
+      harmonization_video.make_measure(stage),
+      pipeline.eval_dataset(
+        held_out,
+        view,
+        batch_size=config.eval_batch_size,
+        count=config.eval_examples,
+        shard=sources.this_shard(),
+      ),
+      workdir,
+      mesh,
+    ),
     data=sources.describe({'train': train}),
   )
 
@@ -52,17 +61,11 @@ def make_stage(config: Any) -> Stage:
   """
   net, params = networks.load_perceptual(config)
   options = HarmonizeVideoOptions(
-    image_size=config.image_size,
-    sigma_fraction=config.condition_sigma,
-    feather=config.feather,
-    adversarial_weight=config.adversarial_weight,
-    perceptual_weight=config.perceptual_weight,
-    l1_weight=config.l1_weight,
     frames=config.frames,
     recurrent=config.recurrent,
     judged_frames=config.judged_frames,
     drift=config.drift,
-    **networks.rates(config),
+    **harmonize.options_of(config),
   )
   dtype = sources.compute_dtype(config.dtype)
   generator = HarmonizationNet(WIDTHS[config.preset], 1, dtype, recurrent=True)
@@ -87,32 +90,3 @@ def _open_sources(config: Any) -> sources.Sources:
     ProceduralClips(count, config.frames, size, config.seed),
     ProceduralClips(max(count // 10, 8), config.frames, size, config.seed + 2**20),
   )
-
-
-def _make_evaluate(
-  config: Any, stage: Stage, source: pipeline.Source, workdir: pathlib.Path, mesh: Any
-) -> training.Evaluate:
-  """Returns a function that measures a state, writes the report and returns scalars."""
-  batches = pipeline.eval_dataset(
-    source,
-    ClipView(sources.make_view(config)),
-    batch_size=config.eval_batch_size,
-    count=config.eval_examples,
-    shard=sources.this_shard(),
-  )
-  measure = harmonization_video.make_measure(stage)
-  facts = {
-    'dataset': config.dataset,
-    'split': config.eval_split,
-    'image_size': config.image_size,
-    'frames': config.frames,
-    'seed': config.seed,
-  }
-
-  def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
-    result = harmonization.evaluate_harmonization(measure, state, batches, mesh)
-    if jax.process_index() == 0:
-      report.write_report(workdir, step, result, facts)
-    return harmonization.scalars(result)
-
-  return evaluate
