@@ -197,6 +197,18 @@ def test_a_block_learns_a_shortcut_where_widths_differ_and_no_bias_that_a_norm_r
   assert all('bias' not in params[f'blocks_{k}']['conv1'] for k in range(4))
 
 
+def test_a_coarse_a_sees_skin_where_brows_and_nose_are_and_nothing_else_changed(tiny):
+  coarse = jax.jit(_net(coarse=True).apply)
+  maps, skin, brows, nose = _maps(3), *(semantic.CLASSES.index(c) for c in ('skin', 'brows', 'nose'))
+  assert np.isin([brows, nose], maps).all()
+  without = jnp.where((maps == brows) | (maps == nose), jnp.uint8(skin), maps)
+  identities = _one_hot(1, 2, 3)
+  told = coarse({'params': tiny.params}, identities, maps)
+  np.testing.assert_array_equal(told, coarse({'params': tiny.params}, identities, without))
+  np.testing.assert_allclose(told, tiny.apply(tiny.params, identities, without), atol=1e-6)
+  assert float(jnp.abs(told - tiny.apply(tiny.params, identities, maps)).max()) > 1e-3
+
+
 def test_spectral_norm_is_the_largest_singular_value():
   matrix = np.diag([5.0, 2.0, 1.0]).astype(np.float32)
   rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)

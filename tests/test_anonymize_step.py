@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from anon_jax import optim, parallel, train
+from anon_jax.data import semantic
 from anon_jax.losses.diffaugment import DiffAugment
 from anon_jax.nets.anonymization import HIDDEN, AnonymizationNet, widths_for
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
@@ -22,9 +23,9 @@ SIDE, PEOPLE, CLASSES = 32, 4, 6
 STILL = {'generator_lr': 0.0, 'discriminator_lr': 0.0, 'identity_lr': 0.0}
 
 
-def _stage(identity_params=None, projection=False, **options):
+def _stage(identity_params=None, projection=False, coarse=False, **options):
   nets = Nets(
-    AnonymizationNet(CLASSES, widths_for('tiny', SIDE), HIDDEN['tiny']),
+    AnonymizationNet(CLASSES, widths_for('tiny', SIDE), HIDDEN['tiny'], coarse=coarse),
     MultiScaleDiscriminator(1, 8, 2, identities=CLASSES if projection else 0),
     IdentityNet(WIDTHS['tiny'], dimensions=8),
   )
@@ -96,6 +97,18 @@ def test_the_discriminators_update_reaches_neither_a_nor_i(state):
   new, _ = _step(state, **(STILL | {'discriminator_lr': 1e-3}))
   assert _moved(state, new, 'discriminator') > 0
   assert _moved(state, new, 'generator') == _moved(state, new, 'identity') == 0
+
+
+def test_with_coarse_maps_neither_a_nor_d_is_told_of_brows_and_nose(state):
+  batch, skin_only = _batch(), _batch()
+  for row, part in ((10, 'brows'), (15, 'nose')):
+    batch['map'][:, row : row + 2, 12:16] = semantic.CLASSES.index(part)
+    skin_only['map'][:, row : row + 2, 12:16] = semantic.CLASSES.index('skin')
+  told, plain = (_step(state, batch, coarse=coarse)[1] for coarse in (True, False))
+  without = _step(state, skin_only)[1]
+  for name in ('d_loss', 'g_loss'):  # the foreground is the same with and without them
+    assert float(told[name]) == pytest.approx(float(without[name]), rel=1e-5)
+    assert float(told[name]) != pytest.approx(float(plain[name]), rel=1e-5)
 
 
 def test_the_adversarial_loss_alone_gives_i_no_gradient(state):

@@ -24,7 +24,7 @@ RUNS = {
   'segment': {'num_train_steps': 2, 'checkpoint_every_steps': 1},
   'identity': {'foreground_only': False, 'weights_dir': '/nowhere'},
   'harmonize': {'upscale': 2, 'condition_sigma': 0.09, 'feather': 3, 'weights_dir': '/nowhere'},
-  'anonymize': {'spectral': True, 'weights_dir': '/nowhere'},
+  'anonymize': {'spectral': True, 'coarse_map': True, 'weights_dir': '/nowhere'},
 }
 AVERAGES = {
   'segmentation': ('segment', 'segmenter'),
@@ -127,7 +127,7 @@ def test_the_folder_says_how_each_network_is_built_and_fed(trained, exported):
   assert loaded.harmonization.module.upscale == 2
   assert loaded.identity.input == IdentityInput(32, foreground_only=True)
   net = loaded.anonymization.module
-  assert (net.identities, net.spectral, net.hidden) == (4, True, 8)
+  assert (net.identities, net.spectral, net.coarse, net.hidden) == (4, True, True, 8)
   made = loaded.anonymization.entry.training
   assert (made.stage, made.preset, made.seed, made.batch_size) == ('anonymize', 'tiny', 5, 8)
   assert made.data == (DataSet('procedural_faces', 1.0, 1.0),)

@@ -15,6 +15,10 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
     **one_of('base', 'small', 'tiny'),
   ),
   'spectral': Field(False, "Spectral norm in A's residual blocks."),
+  'coarse_map': Field(
+    False,
+    'Show A and D_A brows and nose as skin: they come from the control identity alone then.',
+  ),
   'identity_from': Field(
     '',
     'Workdir of an `identity` run of the same preset, whose I is fine-tuned; empty starts I from '

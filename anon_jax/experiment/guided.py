@@ -72,6 +72,7 @@ def make_nets(config: Any, count: int) -> tuple[Nets, Any]:
     nets.widths_for(config.preset, config.image_size),
     nets.HIDDEN[config.preset],
     spectral=config.spectral,
+    coarse=config.coarse_map,
     dtype=dtype,
   )
   discriminator = networks.make_discriminator(config, count)

@@ -18,7 +18,7 @@ from anon_jax.data import semantic
 from anon_jax.inference.records import KINDS, Entry, Input, Kind, fields_of, file_of, shown
 from anon_jax.nets.frozen import WeightsError
 
-FORMAT = 2
+FORMAT = 3
 _SEAL = 'sha256'
 _ZEROS = '0' * 64
 

@@ -182,7 +182,7 @@ def _require_plausible(net: nn.Module, image_size: int) -> None:
   for name, _ in fields_of(type(net)):
     value = getattr(net, name)
     numbers = value if isinstance(value, tuple) else (int(value),)
-    least, most = (0 if name in ('spectral', 'recurrent') else 1), _MOST_CHANNELS
+    least, most = (0 if name in ('spectral', 'coarse', 'recurrent') else 1), _MOST_CHANNELS
     if name == 'identities':
       most = _MOST_IDENTITIES
     elif name == 'classes':

@@ -122,6 +122,7 @@ def _build(
       widths=anonymization.widths_for(preset, size),
       hidden=anonymization.HIDDEN[preset],
       spectral=config.flag('spectral'),
+      coarse='coarse_map' in config.values and config.flag('coarse_map'),
     )
     return net, Input(size, share)
   if name == 'harmonization':

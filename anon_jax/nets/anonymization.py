@@ -22,6 +22,10 @@ WIDTHS: dict[str, tuple[int, ...]] = {
 # Channels of the layer through which a block reads the map.
 HIDDEN = {'base': 64, 'small': 32, 'tiny': 8}
 SIZES = (32, 64, 128, 256, 512)
+# Classes that a coarse map leaves out. They tell people apart more than what is left, and neither
+# pose nor expression need them: eyes and mouth show these.
+_LEFT_OUT = tuple(semantic.CLASSES.index(name) for name in ('brows', 'nose'))
+_SKIN = semantic.CLASSES.index('skin')
 _FIRST_SIDE = 4
 _LEAST_WIDTH = 8
 
@@ -65,6 +69,7 @@ class AnonymizationNet(nn.Module):
     hidden: channels of the layers that read the map.
     classes: classes of the semantic map.
     spectral: spectral norm in the residual blocks.
+    coarse: reads brows and nose as skin, so that they come from the control identity alone.
     dtype: computation dtype; parameters stay float32.
   """
 
@@ -73,6 +78,7 @@ class AnonymizationNet(nn.Module):
   hidden: int = HIDDEN['base']
   classes: int = semantic.NUM_CLASSES
   spectral: bool = False
+  coarse: bool = False
   dtype: Any = jnp.float32
 
   def setup(self) -> None:
@@ -126,7 +132,7 @@ class AnonymizationNet(nn.Module):
         f'Conditions are pictures [b, h, w, c] of the maps {list(maps.shape)}; these are '
         f'{list(conditions.shape)}.'
       )
-    found = []
+    found, maps = [], coarsened(maps) if self.coarse else maps
     for level, block in enumerate(self.blocks):
       side = _FIRST_SIDE << level
       read = jax.nn.one_hot(resize_nearest(maps, side), self.classes, dtype=self.dtype)
@@ -173,6 +179,11 @@ class AnonymizationNet(nn.Module):
     """
     x = nn.leaky_relu(self.embed(identities.astype(self.dtype)), 0.2)
     return self.expand(x[:, None, None, :])
+
+
+def coarsened(maps: jax.Array) -> jax.Array:
+  """Turns brows and nose of semantic maps, integers of any shape, into skin."""
+  return jnp.where(jnp.isin(maps, jnp.array(_LEFT_OUT)), jnp.asarray(_SKIN, maps.dtype), maps)
 
 
 def resize_nearest(maps: jax.Array, side: int) -> jax.Array:

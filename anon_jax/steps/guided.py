@@ -11,7 +11,7 @@ from flax import linen as nn
 from anon_jax import optim, proxy
 from anon_jax.data import semantic
 from anon_jax.losses import adversarial, diffaugment
-from anon_jax.nets.anonymization import Modulations, masked
+from anon_jax.nets.anonymization import Modulations, coarsened, masked
 from anon_jax.proxy import to_signed
 from anon_jax.state import TrainState
 from anon_jax.steps import controls, guided_losses
@@ -176,9 +176,11 @@ class Guided(abc.ABC):
   def basics(self, batch: Batch) -> Seen:
     """Returns what every stage takes from a batch; `real` is the masked foreground."""
     images, mask = to_signed(batch['image']), proxy.foreground_mask(batch['map'])
-    classes = jax.nn.one_hot(batch['map'], semantic.NUM_CLASSES)
+    # D sees what A was told, not more.
+    maps = coarsened(batch['map']) if self._nets.generator.coarse else batch['map']
+    classes = jax.nn.one_hot(maps, semantic.NUM_CLASSES)
     real = masked(images, mask)
-    return {'map': batch['map'], 'classes': classes, 'mask': mask, 'image': images, 'real': real}
+    return {'map': maps, 'classes': classes, 'mask': mask, 'image': images, 'real': real}
 
   def _pasted(
     self, params: Any, seen: Seen, modulations: Modulations, mixtures: jax.Array
