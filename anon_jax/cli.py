@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import anon_jax
 from anon_jax.data.errors import DatasetError
-from anon_jax.inference import command
+from anon_jax.inference import clip_command, command
 from anon_jax.inference.errors import InferenceError
 from anon_jax.nets import frozen
 
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument('--version', action='version', version=f'%(prog)s {anon_jax.__version__}')
   commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
   command.add(commands)
+  clip_command.add(commands)
   _add_segment(commands)
   _add_weights(commands)
   return parser

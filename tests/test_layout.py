@@ -32,6 +32,7 @@ RANK = {name: rank for rank, layer in enumerate(ORDER) for name in layer}
 FILES = sorted(PACKAGE.rglob('*.py'))
 INFERENCE = (
   *('segmenting', 'detection', 'reading', 'writing', 'listing', 'weights', 'export'),
+  *('clip_command', 'clip_cutting', 'clip_writing'),
   *('anonymizer', 'files', 'tracking', 'smoothing', 'scenes', 'association'),
   *('video_reading', 'video_writing', 'video_decoding', 'video_encoding'),
 )

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from PIL import Image
 from tqdm import tqdm
 
@@ -18,6 +19,7 @@ from anon_jax.data import pictures
 from anon_jax.data.errors import DatasetError
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.runs import read_run
+from anon_jax.inference.weights import load_weights
 from anon_jax.proxy import to_signed
 from anon_jax.telemetry import write_whole
 
@@ -61,22 +63,71 @@ def load_segmenter(workdir: pathlib.Path) -> Segmenter:
     InferenceError: no run of that stage, no whole checkpoint, or one that does not fit.
   """
   ((_, source),) = read_run(workdir, None, only='segment')
-  params = source.params
   digest = hashlib.sha256()
-  for leaf in jax.tree.leaves(params):
+  for leaf in jax.tree.leaves(source.params):
     digest.update(np.ascontiguousarray(leaf).tobytes())
-
-  @jax.jit
-  def apply(params: Any, images: jax.Array) -> jax.Array:
-    return jnp.asarray(source.module.apply({'params': params}, to_signed(images)))
-
-  placed = jax.device_put(params)
   return Segmenter(
-    lambda images: np.asarray(apply(placed, images)),
+    _logits_of(source.module, source.params),
     source.input.image_size,
     source.training.steps,
     digest.hexdigest()[:16],
   )
+
+
+def load_exported_segmenter(folder: pathlib.Path) -> Segmenter:
+  """Loads the S of a folder of exported networks.
+
+  Args:
+    folder: written by `anon-jax weights export`.
+
+  Raises:
+    WeightsError: a missing, changed or damaged file.
+    InferenceError: the folder has no S.
+  """
+  network = load_weights(folder).segmentation
+  if network is None:
+    raise InferenceError(
+      f'{folder} has no segmentation network; add it by `anon-jax weights export`.'
+    )
+  return Segmenter(
+    _logits_of(network.module, network.params),
+    network.input.image_size,
+    network.entry.training.steps,
+    network.entry.sha256[:16],
+  )
+
+
+def _logits_of(module: nn.Module, params: Any) -> Callable[[np.ndarray], np.ndarray]:
+  """Compiles S with its parameters in place."""
+
+  @jax.jit
+  def apply(params: Any, images: jax.Array) -> jax.Array:
+    return jnp.asarray(module.apply({'params': params}, to_signed(images)))
+
+  placed = jax.device_put(params)
+  return lambda images: np.asarray(apply(placed, images))
+
+
+def segment_crops(
+  segmenter: Segmenter, crops: Sequence[np.ndarray], size: int, batch_size: int = 16
+) -> list[np.ndarray]:
+  """Finds the maps of crops in memory.
+
+  Args:
+    segmenter: a trained S.
+    crops: up to `batch_size` pictures, uint8 [s, s, 3], s the segmenter's size.
+    size: side of the maps.
+    batch_size: of S: always full, so that it is compiled once.
+
+  Returns:
+    uint8 [size, size] for each crop.
+  """
+  inputs = np.zeros((batch_size, segmenter.size, segmenter.size, 3), np.uint8)
+  for row, crop in enumerate(crops):
+    inputs[row] = crop
+  if not len(crops):
+    return []
+  return [_enlarged(row, (size, size)) for row in segmenter.logits(inputs)[: len(crops)]]
 
 
 def segment_folder(
