@@ -89,7 +89,7 @@ class _Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-  """Images [b, h, w, 3], RGB in [-1, 1], -> the ReLU outputs of conv1, fire3, 5, 7 and 9.
+  """Images [b, h, w, 3], RGB in [-1, 1], -> ReLU outputs, by default of conv1, fire3, 5, 7 and 9.
 
   The taps are about 1/2, 1/4, 1/8, 1/16 and 1/16 of the image's side, with 64, 128, 256, 384 and
   512 channels; at 32 x 32 pixels the last two are 1 x 1.
@@ -97,10 +97,12 @@ class SqueezeNet(nn.Module):
   Attributes:
     layout: 'keras' or 'torchvision'; decides preprocessing and the rule of the max pools.
     dtype: computation dtype; preprocessing is done in float32.
+    taps: modules whose outputs are given, in their order; conv1 is always the first.
   """
 
   layout: str
   dtype: Any = jnp.float32
+  taps: tuple[str, ...] = TAPS
 
   @nn.compact
   def __call__(self, images: jax.Array) -> tuple[jax.Array, ...]:
@@ -111,7 +113,7 @@ class SqueezeNet(nn.Module):
       if name in _POOL_BEFORE:
         x = self._pool(x)
       x = _Fire(squeezed, expanded, self.dtype, name=name)(x)
-      if name in TAPS:
+      if name in self.taps:
         taps.append(x)
     return tuple(taps)
 
