@@ -69,12 +69,12 @@ def test_a_trusted_face_is_replaced():
   assert (decision.action, decision.reason, decision.draws) == ('synthesized', '', 1)
   assert decision.similarity == 0
   new = _shows(found.image, NEW)
-  # the disc has .4 * 78.1 = 31 pixels radius; what shows some of it reaches up to 4 of the crop's
-  # pixels further, and the pixels of the crop are 78.1 / 32 = 2.4 of the picture's
+  # the disc has .4 * 78.1 = 31 pixels radius; it is grown by one of the crop's pixels, and what
+  # shows some of it reaches up to 4 further, and the pixels of the crop are 78.1 / 32 = 2.4 of the picture's
   y, x = np.mgrid[:110, :120] + 0.5
   distance = np.hypot(x - 60, y - 60)
   assert new[distance < 31].all()
-  assert not new[distance > 31 + 5 * 2.4].any()
+  assert not new[distance > 31 + 6 * 2.4].any()
   np.testing.assert_array_equal(found.image[~new], picture[~new])
 
 

@@ -114,6 +114,27 @@ def test_a_weak_box_with_implausible_landmarks_may_reach_out_of_the_face_it_is_a
   assert len(merge(_candidates(face, ([50, 20, 170, 80], 0.3, 0.4)))) == 2
 
 
+def test_a_weaker_box_about_the_same_centre_in_another_turn_is_the_same_face():
+  def count(box, score, degrees, upright=1.0, first_upright=1.0):
+    two = _candidates(([0, 0, 100, 100], 0.8, first_upright), (box, score, upright))
+    turn = math.radians(degrees)
+    two.landmarks[:, 1] = two.landmarks[:, 0] + [
+      [10, 0],
+      [10 * math.cos(turn), 10 * math.sin(turn)],
+    ]
+    return len(merge(two))
+
+  # it encloses the face: 100 * 100 / (180 * 130) = .43
+  wide = [-40, -10, 140, 120]
+  assert count(wide, 0.6, 70) == count(wide, 0.6, -90) == count(wide, 0.6, 180) == 1
+  assert count(wide, 0.6, 20) == 2  # a face behind another
+  assert count(wide, 0.7, 70) == 2  # .7 > .8 * .8
+  assert count([-80, -80, 140, 120], 0.6, 70) == 2  # 220 is more than twice its size
+  assert count([30, -10, 210, 120], 0.6, 70) == 2  # centres 70 apart, .35 * 180 = 63
+  assert count([-60, -60, 110, 110], 0.6, 0) == 2
+  assert count([-60, -60, 110, 110], 0.6, 0, first_upright=0.4) == 1  # its turn is not known
+
+
 def test_no_candidates_are_no_faces():
   assert merge(decode(*_heads(), 0.1)) == []
 

@@ -176,12 +176,26 @@ def test_what_is_named_is_replaced_and_never_less_than_the_foreground(synthesize
   np.testing.assert_array_equal(found.mask[0], foreground)
 
 
-def test_beyond_the_mask_and_at_its_rim_the_condition_is_shown(synthesizer):
-  found = _paint(synthesizer, _noise(SIZE, SIZE, 3))
-  condition = np.round(_conditions(1)[0] * 127.5 + 127.5)
-  off = abs(found.painted[0] - condition).max(-1)
-  assert off[~found.mask[0]].max() <= 1
-  assert np.median(off[_disc(reach=0.2)]) > 10
+def test_the_face_fades_into_the_background_that_is_prolonged_beyond_the_mask(synthesizer):
+  image, green = _noise(SIZE, SIZE, 3), np.array([20, 180, 40])
+  replaced = crops.grown(np.isin(_map(), semantic.FOREGROUND), 2)
+  image[~replaced] = green
+  found = _paint(synthesizer, image, replaced=replaced)
+  off = abs(found.painted[0] - green).max(-1)
+  assert off[~replaced].max() <= 1  # and no noise of the foreground, nor the condition
+  # H has a weight of 2 * 5 / 9 - 1 in the first pixel of a straight edge, 1 in the fifth
+  first, within = (replaced & crops.grown(~replaced, n) for n in (1, 4))
+  assert np.median(off[first]) <= 0.12 * 235 + 1
+  assert np.median(off[replaced & ~within]) > 10
+
+
+def test_where_nothing_of_the_background_is_near_the_condition_stands_for_it(synthesizer):
+  whole = np.full((SIZE, SIZE), SKIN, np.uint8)
+  one, two = (
+    _paint(synthesizer, _noise(SIZE, SIZE, 3, seed=seed), whole, whole > 0).painted
+    for seed in (0, 1)
+  )
+  np.testing.assert_array_equal(one, two)
 
 
 def test_what_is_replaced_beside_the_foreground_is_painted_as_skin(synthesizer):

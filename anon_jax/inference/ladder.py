@@ -14,6 +14,9 @@ from anon_jax.inference.synthesis import Synthesized, Synthesizer
 _LEAST_PIXELS = 20  # height of a face box below which there is nothing to synthesize
 _LEAST_FOREGROUND = 0.08  # share of a crop; a face box has about a third of it
 _DRAWS = 4
+# By how much S's foreground is grown, as a share of the crop's side: where its border runs inside
+# the face's, a line of the face would be left.
+_GROWN = 0.015
 _SKIN, _BACKGROUND = (semantic.CLASSES.index(name) for name in ('skin', 'background'))
 
 
@@ -144,8 +147,9 @@ class _Item:
     height, width = self.request.image.shape[:2]
     foreground = np.isin(found, semantic.FOREGROUND)
     if self.mask is None:
-      hidden = crops.touched(foreground, self.frame, width, height)
-      self.replaced = foreground | crops.shows(hidden, self.frame, len(found))
+      wide = crops.grown(foreground, max(1, round(_GROWN * len(found))))
+      hidden = crops.touched(wide, self.frame, width, height)
+      self.replaced = wide | crops.shows(hidden, self.frame, len(found))
     else:
       self.replaced = crops.shows(self.mask, self.frame, len(found))
       inside = np.where(foreground, found, _SKIN)

@@ -17,6 +17,10 @@ _SAME_ASKEW = 0.4
 _INSIDE, _MIDDLE = 0.85, 0.35
 _INSIDE_ASKEW, _MIDDLE_ASKEW = 0.45, 0.5
 _WEAKER = 0.5
+# The same face in a turn that is not its own: weaker, its landmarks implausible or turned by more
+# than this against the face's (a cosine), of no more than twice or half its size and about the same
+# centre (in sizes of the larger box). Two people's faces do not lie like that.
+_TURNED, _TURNED_WEAKER, _TURNED_SIZES, _TURNED_MIDDLE = np.cos(np.radians(25)), 0.8, 2.0, 0.35
 # Landmarks are taken from passes in which the face stands no more than about 60 degrees askew.
 _LEAST_UPRIGHT = 0.5
 
@@ -67,6 +71,24 @@ def _same(candidates: Candidates) -> np.ndarray:
   weaker = candidates.scores <= _WEAKER * candidates.scores[0]
   part = (inside >= _INSIDE) & (away <= _MIDDLE) & (weaker | askew)
   part |= (inside >= _INSIDE_ASKEW) & (away <= _MIDDLE_ASKEW) & weaker & askew
-  same: np.ndarray = (overlap > np.where(askew, _SAME_ASKEW, _SAME)) | part
+  same: np.ndarray = (overlap > np.where(askew, _SAME_ASKEW, _SAME)) | part | _turned(candidates)
   same[0] = True
   return same
+
+
+def _turned(candidates: Candidates) -> np.ndarray:
+  """Returns which candidates are the first in a turn that is not its own, bool [n]."""
+  boxes, first = candidates.boxes, candidates.boxes[0]
+  eyes = candidates.landmarks[:, 1] - candidates.landmarks[:, 0]
+  cosines = (
+    eyes @ eyes[0] / np.maximum(np.linalg.norm(eyes, axis=1) * np.linalg.norm(eyes[0]), 1e-9)
+  )
+  sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
+  ratios = sizes / sizes[0]
+  shifts = (boxes[:, :2] + boxes[:, 2:] - first[:2] - first[2:]) / 2
+  near = np.hypot(shifts[:, 0], shifts[:, 1]) <= _TURNED_MIDDLE * np.maximum(sizes, sizes[0])
+  alike = (ratios <= _TURNED_SIZES) & (ratios >= 1 / _TURNED_SIZES)
+  weaker = candidates.scores <= _TURNED_WEAKER * candidates.scores[0]
+  level = (candidates.upright >= _LEAST_UPRIGHT) & (candidates.upright[0] >= _LEAST_UPRIGHT)
+  turned: np.ndarray = weaker & alike & near & ~(level & (cosines >= _TURNED))
+  return turned

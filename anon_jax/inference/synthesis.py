@@ -27,6 +27,12 @@ from anon_jax.proxy import to_signed
 # A batch is filled up to one of these: a program is compiled for each, and kept on disk.
 BUCKETS = (1, 4, 16)
 _SKIN = semantic.CLASSES.index('skin')
+# The new face fades into the background over so many times the feather that H was trained with:
+# the rim of what is replaced shows the background's pixels that the foreground reaches.
+_RIM = 2
+# How far the background is prolonged into it: a standard deviation, as a share of the crop's side.
+_REACH = 0.02
+_LEAST_SHARE = 1e-3
 _NEEDED = ('segmentation', 'anonymization', 'harmonization', 'identity')
 
 
@@ -194,8 +200,9 @@ def _paint(
   side, mask = rgb.shape[1], replaced
   for axis in (1, 2):
     mask = jnp.repeat(mask, side // images.shape[1], axis)
-  weight = harmonization.feather(mask, blend.input.feather)
-  painted = weight * rgb + (1 - weight) * _resized(condition, side)
+  weight = harmonization.feather(mask, _RIM * blend.input.feather)
+  around = _prolonged(images, replaced, condition)
+  painted = weight * rgb + (1 - weight) * _resized(around, side)
   judge = networks['identity']
   similarity = _similarity(judge, params['identity'], images, _resized(painted, side), replaced)
   return {
@@ -204,6 +211,20 @@ def _paint(
     'foreground': jnp.mean(foreground, axis=(1, 2, 3)),
     'similarity': similarity,
   }
+
+
+def _prolonged(images: jax.Array, replaced: jax.Array, condition: jax.Array) -> jax.Array:
+  """Prolongs the background of [b, s, s, 3] a little into what is replaced, for its rim.
+
+  Skin that ends in hair by a rim of blurred skin shows as a bright line; hair that fades out does
+  not. Each pixel is a mean of visible ones close by; where none is, the appearance condition.
+  """
+  sigma = _REACH * images.shape[1]
+  visible = 1 - replaced
+  # where, not a product: nothing of a hidden pixel, be it NaN, may pass
+  colours = proxy.blur(jnp.where(visible > 0, images, 0.0), sigma)
+  share = proxy.blur(visible, sigma)
+  return jnp.where(share > _LEAST_SHARE, colours / jnp.maximum(share, _LEAST_SHARE), condition)
 
 
 def _closer(pictures: jax.Array, net: Network[Any, Any]) -> jax.Array:
