@@ -199,7 +199,8 @@ def test_a_block_learns_a_shortcut_where_widths_differ_and_no_bias_that_a_norm_r
 
 def test_a_coarse_a_sees_skin_where_brows_and_nose_are_and_nothing_else_changed(tiny):
   coarse = jax.jit(_net(coarse=True).apply)
-  maps, skin, brows, nose = _maps(3), *(semantic.CLASSES.index(c) for c in ('skin', 'brows', 'nose'))
+  skin, brows, nose = (semantic.CLASSES.index(name) for name in ('skin', 'brows', 'nose'))
+  maps = _maps(3)
   assert np.isin([brows, nose], maps).all()
   without = jnp.where((maps == brows) | (maps == nose), jnp.uint8(skin), maps)
   identities = _one_hot(1, 2, 3)

@@ -23,7 +23,7 @@ POINTS = ((51.5, 54.9), (68.5, 54.9), (60.0, 63.0), (52.0, 71.9), (68.0, 71.9))
 class Fake:
   """Stands in for S, A, H and I: a map with a disc of skin, faces of one colour."""
 
-  size, identities, threshold = 32, 20, 0.5
+  size, identities, threshold, recurrent = 32, 20, 0.5, False
 
   def __init__(self, similarities=(0.0,), reach=0.4):
     self.similarities, self.reach = list(similarities), reach
@@ -33,14 +33,14 @@ class Fake:
     y, x = np.mgrid[:32, :32] - 15.5
     return np.stack([np.hypot(x, y) < 32 * self.reach] * len(shown)).astype(np.uint8)
 
-  def paint(self, shown, maps, controls, conditions=None, replaced=None):
+  def paint(self, shown, maps, controls, conditions=None, replaced=None, previous=()):
     self.controls.extend(controls)
     self.batches.append(len(shown))
     similarity = [self.similarities.pop(0) for _ in shown]
     painted = np.broadcast_to(np.array(NEW, np.uint8), shown.shape)
     foreground = np.isin(maps, semantic.FOREGROUND).mean((1, 2))
     assert (replaced >= np.isin(maps, semantic.FOREGROUND)).all()
-    return Synthesized(painted, replaced, foreground, np.array(similarity, np.float32))
+    return Synthesized(painted, replaced, foreground, np.array(similarity, np.float32), painted)
 
 
 def _noise(width=120, height=110, seed=0):
@@ -70,7 +70,7 @@ def test_a_trusted_face_is_replaced():
   assert decision.similarity == 0
   new = _shows(found.image, NEW)
   # the disc has .4 * 78.1 = 31 pixels radius; it is grown by one of the crop's pixels, and what
-  # shows some of it reaches up to 4 further, and the pixels of the crop are 78.1 / 32 = 2.4 of the picture's
+  # shows some of it reaches up to 4 further; its pixels are 78.1 / 32 = 2.4 of the picture's
   y, x = np.mgrid[:110, :120] + 0.5
   distance = np.hypot(x - 60, y - 60)
   assert new[distance < 31].all()

@@ -62,10 +62,12 @@ class Part(NamedTuple):
   Attributes:
     control: float32 [identities], a mixture.
     draws: how many were drawn for this face so far.
+    shown: uint8 [s, s, 3], the crop of the frame before with the new face; None without one.
   """
 
   control: np.ndarray
   draws: int
+  shown: np.ndarray | None = None
 
 
 class Cast(dict[str, Part]):

@@ -1,5 +1,6 @@
 """The ladder of synthesis: draw, check, draw again, and fill what cannot be trusted."""
 
+import collections
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -88,28 +89,42 @@ class Ladder:
       found = self._synthesizer.maps(np.stack([item.crop for item in items]))
       for item, semantic_map in zip(items, found, strict=True):
         item.set_map(semantic_map)
-    left = list(items)
-    for attempt in range(1 if self._identity is not None else _DRAWS):
-      if not left:
-        break
-      result = self._synthesizer.paint(
-        np.stack([item.crop for item in left]),
-        np.stack([item.semantic_map for item in left]),
-        np.stack(list(self._controls(left, attempt))),
-        replaced=np.stack([item.replaced for item in left]),
-      )
-      again = []
-      for row, item in enumerate(left):
-        face, similarity = item.face, float(result.similarity[row])
-        reason = _mistrust(item, result.mask[row], float(result.foreground[row]))
-        if not reason and not similarity <= self._most_alike:  # NaN: as above
-          reason = f'{attempt + 1} draws looked too much like the original'
-          again.append(item)
-        action = 'filled' if reason else 'synthesized'
-        decisions[item.place][item.number] = Decision(face, action, reason, similarity, attempt + 1)
-        if not reason:
-          item.lay_over(images[item.place], result, row)
-      left = again
+    for together in _in_turn(items) if self._synthesizer.recurrent else [items]:
+      left = list(together)
+      for attempt in range(1 if self._identity is not None else _DRAWS):
+        if left:
+          left = self._draw(left, attempt, images, decisions)
+
+  def _draw(
+    self,
+    items: Sequence['_Item'],
+    attempt: int,
+    images: Sequence[np.ndarray],
+    decisions: list[list[Decision]],
+  ) -> list['_Item']:
+    """Paints items once; returns those that came out too alike."""
+    controls_of = list(self._controls(items, attempt))
+    result = self._synthesizer.paint(
+      np.stack([item.crop for item in items]),
+      np.stack([item.semantic_map for item in items]),
+      np.stack(controls_of),
+      replaced=np.stack([item.replaced for item in items]),
+      previous=[item.part.shown if item.part else None for item in items],
+    )
+    again = []
+    for row, item in enumerate(items):
+      face, similarity = item.face, float(result.similarity[row])
+      reason = _mistrust(item, result.mask[row], float(result.foreground[row]))
+      if not reason and not similarity <= self._most_alike:  # NaN: as above
+        reason = f'{attempt + 1} draws looked too much like the original'
+        again.append(item)
+      action = 'filled' if reason else 'synthesized'
+      decisions[item.place][item.number] = Decision(face, action, reason, similarity, attempt + 1)
+      if not reason:
+        item.lay_over(images[item.place], result, row)
+      if self._synthesizer.recurrent:  # what is filled is no frame to go on from
+        item.remember(controls_of[row], None if reason else result.shown[row])
+    return again
 
   def _controls(self, items: Sequence['_Item'], attempt: int) -> Iterator[np.ndarray]:
     """Yields the control identity of each item; of one name all get the same, where it lasts."""
@@ -142,6 +157,18 @@ class _Item:
     self.semantic_map = np.zeros(self.crop.shape[:2], np.uint8)
     self.replaced = np.zeros(self.crop.shape[:2], bool)
 
+  @property
+  def part(self) -> Part | None:
+    """What its cast knows of it."""
+    cast = self.request.cast
+    return None if cast is None else cast.get(self.request.name_of(self.number))
+
+  def remember(self, control: np.ndarray, shown: np.ndarray | None) -> None:
+    """Tells its cast, if it has one, what the next frame goes on from."""
+    if self.request.cast is not None:
+      part = self.part or Part(control, 1)
+      self.request.cast[self.request.name_of(self.number)] = part._replace(shown=shown)
+
   def set_map(self, found: np.ndarray) -> None:
     """Takes S's map; a user's mask overrules which part of it is foreground."""
     height, width = self.request.image.shape[:2]
@@ -164,6 +191,20 @@ class _Item:
     if self.mask is not None:
       image[self.mask] = covering.FILL
     patch.lay_over(image)
+
+
+def _in_turn(items: Sequence[_Item]) -> Iterator[list[_Item]]:
+  """Yields first the first frame of each track, then the second: each goes on from the last."""
+  turns: list[list[_Item]] = []
+  seen: collections.Counter[str] = collections.Counter()
+  for item in items:
+    name = item.request.name_of(item.number) if item.request.cast is not None else ''
+    turn = seen[name] if name else 0
+    seen[name] += 1
+    if turn == len(turns):
+      turns.append([])
+    turns[turn].append(item)
+  yield from turns
 
 
 def _mistrust(item: _Item, mask: np.ndarray, foreground: float) -> str:

@@ -46,12 +46,15 @@ class Synthesized:
     mask: bool [n, s, s], where it replaces the original: the foreground and what shows some of it.
     foreground: float32 [n], share of the crop that S calls foreground, before growing.
     similarity: float32 [n], cosine of I's embeddings of the original and the new face, in [-1, 1].
+    shown: uint8 [n, size, size, 3], the crops with their new faces: what an H for clips is shown
+      with the next frame.
   """
 
   painted: np.ndarray
   mask: np.ndarray
   foreground: np.ndarray
   similarity: np.ndarray
+  shown: np.ndarray
 
 
 class Synthesizer:
@@ -78,6 +81,7 @@ class Synthesizer:
     self.size = self._networks['harmonization'].input.image_size
     self.identities: int = self._networks['anonymization'].module.identities
     self.threshold: float = self._networks['identity'].input.threshold
+    self.recurrent: bool = self._networks['harmonization'].module.recurrent
     upscale = self._networks['harmonization'].module.upscale
     self.output_size = self.size * upscale
     self._segment = jax.jit(functools.partial(_maps, self._networks))
@@ -101,6 +105,7 @@ class Synthesizer:
     *,
     replaced: np.ndarray,
     conditions: np.ndarray | None = None,
+    previous: Sequence[np.ndarray | None] = (),
   ) -> Synthesized:
     """Paints a new face into each crop.
 
@@ -111,12 +116,17 @@ class Synthesizer:
       replaced: bool [n, size, size], all pixels that show some of the foreground (`crops.shows`):
         nothing of them is looked at. The foreground itself always belongs to them.
       conditions: float32 [n, size, size, 3] in [-1, 1]; None takes those of the crops.
+      previous: for each crop what was `shown` of the same face a frame before, None where nothing
+        was; () for none at all. An H that is not recurrent does not look at them.
     """
     if conditions is None:
       conditions = self.conditions(crops)
-    outputs = self._in_buckets(
-      lambda *rows: self._paint(self._params, *rows), crops, maps, replaced, controls, conditions
-    )
+    inputs = [crops, maps, replaced, controls, conditions]
+    if self.recurrent:
+      frames = list(previous) or [None] * len(crops)
+      inputs.append(np.stack([np.zeros_like(crops[0]) if f is None else f for f in frames]))
+      inputs.append(np.array([f is not None for f in frames], np.float32))
+    outputs = self._in_buckets(lambda *rows: self._paint(self._params, *rows), *inputs)
     return Synthesized(**outputs)
 
   def _in_buckets(self, run: Any, *arrays: np.ndarray) -> Any:
@@ -180,8 +190,9 @@ def _paint(
   replaced: jax.Array,
   controls: jax.Array,
   condition: jax.Array,
+  *before: jax.Array,
 ) -> dict[str, jax.Array]:
-  """A, then H, then I."""
+  """A, then H, then I; `before`, for a recurrent H: the frames before, and which there are."""
   blend = networks['harmonization']
   foreground = proxy.foreground_mask(maps)
   replaced = jnp.maximum(replaced[..., None].astype(jnp.float32), foreground)
@@ -193,9 +204,9 @@ def _paint(
   face = _set_into(condition, face, painter)  # beyond what A paints, H gets the condition
   shown = jnp.where(replaced > 0, face, images)
   inputs = harmonization.harmonizer_inputs(replaced, shown, condition)
-  if blend.module.recurrent:  # no frame before this one
-    unknown = jnp.zeros((len(images),))
-    inputs = harmonization.recurrent_inputs(replaced, shown, condition, shown, unknown)
+  if before:
+    previous, known = before
+    inputs = harmonization.recurrent_inputs(replaced, shown, condition, to_signed(previous), known)
   rgb: Any = blend.module.apply({'params': params['harmonization']}, inputs)
   side, mask = rgb.shape[1], replaced
   for axis in (1, 2):
@@ -204,13 +215,18 @@ def _paint(
   around = _prolonged(images, replaced, condition)
   painted = weight * rgb + (1 - weight) * _resized(around, side)
   judge = networks['identity']
-  similarity = _similarity(judge, params['identity'], images, _resized(painted, side), replaced)
+  pasted = jnp.where(replaced > 0, _resized(painted, images.shape[1]), images)
   return {
-    'painted': jnp.round(jnp.clip(painted * 127.5 + 127.5, 0, 255)).astype(jnp.uint8),
+    'painted': _to_uint8(painted),
     'mask': mask[..., 0] > 0,
     'foreground': jnp.mean(foreground, axis=(1, 2, 3)),
-    'similarity': similarity,
+    'similarity': _similarity(judge, params['identity'], images, pasted, replaced),
+    'shown': _to_uint8(pasted),
   }
+
+
+def _to_uint8(images: jax.Array) -> jax.Array:
+  return jnp.round(jnp.clip(images * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
 
 
 def _prolonged(images: jax.Array, replaced: jax.Array, condition: jax.Array) -> jax.Array:
@@ -242,19 +258,17 @@ def _set_into(pictures: jax.Array, centre: jax.Array, net: Network[Any, Any]) ->
 
 
 def _similarity(
-  judge: Network[Any, Any], params: Any, images: jax.Array, painted: jax.Array, mask: jax.Array
+  judge: Network[Any, Any], params: Any, images: jax.Array, pasted: jax.Array, mask: jax.Array
 ) -> jax.Array:
-  """Cosine of I's embeddings of the original and of the new face in its picture."""
+  """Cosine of I's embeddings of the original and of the picture with the new face."""
   side = judge.input.image_size
   small_mask = resize_nearest(_closer(mask, judge)[..., 0] > 0, side)[..., None]
 
   def embed(pictures: jax.Array) -> jax.Array:
-    shown = _resized(_closer(pictures, judge), side)
+    seen = _resized(_closer(pictures, judge), side)
     if judge.input.foreground_only:
-      shown = masked(shown, small_mask)
-    found: Any = judge.module.apply({'params': params}, shown)
+      seen = masked(seen, small_mask)
+    found: Any = judge.module.apply({'params': params}, seen)
     return found
 
-  return jnp.sum(
-    embed(images) * embed(jnp.where(mask > 0, _resized(painted, images.shape[1]), images)), -1
-  )
+  return jnp.sum(embed(images) * embed(pasted), -1)
