@@ -16,16 +16,12 @@ def _write(path, tensors, **metadata):
   path.write_bytes(frozen.serialize(tensors, metadata))
 
 
-@pytest.fixture(scope='module', params=['keras', 'torchvision'])
-def folder(request, tmp_path_factory):
-  """Random weights of the right shapes, in one of the two layouts."""
-  folder, rng = tmp_path_factory.mktemp(request.param), np.random.default_rng(0)
-  layout = squeezenet.TENSORS[request.param]
-  tensors = {}
-  for name, shape in layout.items():
-    kernel = len(shape) == 4
-    inputs = np.prod(shape[:3] if request.param == 'keras' else shape[1:])
-    spread = np.sqrt(2 / inputs) if kernel else 0.1
+def write_weights(folder, layout):
+  """Writes random weights of the right shapes."""
+  rng, tensors = np.random.default_rng(0), {}
+  for name, shape in squeezenet.TENSORS[layout].items():
+    inputs = np.prod(shape[:3] if layout == 'keras' else shape[1:])
+    spread = np.sqrt(2 / inputs) if len(shape) == 4 else 0.1
     tensors[name] = rng.normal(0, spread, shape).astype(np.float32)
   _write(folder / 'squeezenet_imagenet.safetensors', tensors)
   heads = {
@@ -33,6 +29,13 @@ def folder(request, tmp_path_factory):
     for tap, count in enumerate((64, 128, 256, 384, 384, 512, 512))
   }
   _write(folder / lpips.HEADS, heads)
+
+
+@pytest.fixture(scope='module', params=['keras', 'torchvision'])
+def folder(request, tmp_path_factory):
+  """Random weights in one of the two layouts."""
+  folder = tmp_path_factory.mktemp(request.param)
+  write_weights(folder, request.param)
   return folder
 
 
@@ -110,6 +113,15 @@ def test_one_tap_worked_by_hand():
   b = lpips.unit(jnp.array([5.0, 0.0]).reshape(1, 1, 1, 2))
   assert float(lpips.between([a], [b], [np.array([2.0, 3.0])])[0]) == pytest.approx(2.24, abs=1e-6)
   np.testing.assert_array_equal(lpips.unit(jnp.zeros((1, 2, 2, 3))), 0)
+
+
+def test_without_weights_or_on_tiny_pictures_it_says_why_there_is_none(folder, tmp_path):
+  assert lpips.load_or_say([folder], 32)[1] == ''
+  found, reason = lpips.load_or_say([folder], 16)
+  assert (found, reason) == (None, 'pictures of 16 px are too small; it needs 32.')
+  found, reason = lpips.load_or_say([tmp_path], 32)
+  assert found is None
+  assert 'No weights of squeezenet' in reason
 
 
 def test_missing_and_damaged_heads_are_refused(folder, tmp_path):

@@ -14,9 +14,10 @@ FIELDS: dict[str, Field] = {
     **one_of('procedural_faces', 'clip_folder'),
     measured=True,
   ),
-  'frames': Field(8, 'Consecutive frames of an example.', **between(1, 64)),
+  'frames': Field(8, 'Consecutive frames of an example.', **between(1, 64), measured=True),
   'recurrent': Field(
-    True, 'Show H its output for the frame before; false harmonizes frame by frame.'
+    True,
+    'Show H its output for the frame before; false, with `judged_frames` 1, is H frame by frame.',
   ),
   'judged_frames': Field(
     3, 'Consecutive frames that D_T judges together; 1 is D_H.', **between(1, 8)

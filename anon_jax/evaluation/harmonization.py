@@ -52,8 +52,9 @@ def evaluate_harmonization(
 
   Returns:
     `count`, and for each of the measure's metrics inside the foreground a row with `method` and
-    `baseline` (the recoloured input returned as it is): mean and 95 % bootstrap interval over
-    pictures. Pictures without any foreground are counted in `without_foreground` and left out.
+    `baseline` (the recoloured input returned as it is), and `target` where the measure has it: mean
+    and 95 % bootstrap interval over pictures. Pictures without any foreground are counted in
+    `without_foreground` and left out.
   """
   parts = [
     parallel.fetch(measure(state, parallel.put_batch(batches[i], mesh)))
@@ -68,7 +69,9 @@ def evaluate_harmonization(
   }
   for name in (key.removeprefix('method/') for key in rows if key.startswith('method/')):
     result[name] = {
-      who: bootstrap_mean(rows[f'{who}/{name}'][counted]) for who in ('method', 'baseline')
+      who: bootstrap_mean(rows[f'{who}/{name}'][counted])
+      for who in ('method', 'baseline', 'target')
+      if f'{who}/{name}' in rows
     }
   return result
 

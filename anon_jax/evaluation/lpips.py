@@ -20,6 +20,7 @@ from anon_jax.nets import frozen, squeezenet
 HEADS = 'lpips_linear_squeeze.safetensors'
 TAPS = ('conv1', 'fire3', 'fire5', 'fire6', 'fire7', 'fire8', 'fire9')
 _CHANNELS = (64, 128, 256, 384, 384, 512, 512)
+_LEAST_SIDE = 32
 _EPSILON = 1e-10  # beside the length, not inside the root
 _TITLES = {'keras': 'Keras SqueezeNet', 'torchvision': 'torchvision SqueezeNet'}
 
@@ -99,6 +100,22 @@ def _pairs(rows: Sequence[jax.Array]) -> tuple[list[jax.Array], list[jax.Array]]
 
 def _flat(clips: jax.Array) -> jax.Array:
   return clips.reshape(-1, *clips.shape[2:])
+
+
+def load_or_say(
+  folders: Sequence[str | Path], image_size: int
+) -> tuple[tuple[Lpips, Any] | None, str]:
+  """Loads a distance for pictures of `image_size`, or says why there is none.
+
+  Returns:
+    What `load_lpips` returns and '', or None and the reason, for the report.
+  """
+  if image_size < _LEAST_SIDE:
+    return None, f'pictures of {image_size} px are too small; it needs {_LEAST_SIDE}.'
+  try:
+    return load_lpips(folders), ''
+  except frozen.WeightsError as error:
+    return None, str(error)
 
 
 def load_lpips(folders: Sequence[str | Path]) -> tuple[Lpips, Any]:

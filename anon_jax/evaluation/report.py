@@ -12,8 +12,13 @@ _TITLES = {
   'psnr': 'PSNR (dB)',
   'ssim': 'SSIM',
   'flicker': 'flicker (share of the range)',
+  'tlp': 'tLP against the clip itself (whole frames)',
+  'consecutive': 'distance of consecutive frames (whole frames)',
 }
-_BETTER = {'l1': 'lower', 'psnr': 'higher', 'ssim': 'higher', 'flicker': 'lower'}
+_BETTER = {
+  **{'l1': 'lower', 'psnr': 'higher', 'ssim': 'higher', 'flicker': 'lower', 'tlp': 'lower'},
+  'consecutive': "as the clip's",
+}
 
 
 def write_report(
@@ -54,6 +59,15 @@ def write_report(
     lines.append(
       f'| {title} | {_BETTER[name]} | {_interval(method)} | {_interval(baseline)} | {ratio:.2f} |'
     )
+  if 'consecutive' in result:
+    own = _interval(result['consecutive']['target'])
+    lines += [
+      '',
+      f'The distance is the {result["distance"]}: not comparable with other backbones. Consecutive '
+      f'frames of the clips themselves are {own} apart.',
+    ]
+  elif result.get('distance_missing'):
+    lines += ['', f'tLP was not measured: {result["distance_missing"]}']
   if result['without_foreground']:
     lines += ['', f'{result["without_foreground"]} {unit} had no foreground and were left out.']
   path = workdir / 'results.md'

@@ -66,14 +66,29 @@ def options_of(config: Any) -> dict[str, Any]:
 
 
 def make_evaluate(
-  config: Any, measure: Measure, batches: Any, workdir: pathlib.Path, mesh: Any
+  config: Any,
+  measure: Measure,
+  batches: Any,
+  workdir: pathlib.Path,
+  mesh: Any,
+  notes: Mapping[str, str] | None = None,
 ) -> training.Evaluate:
-  """Returns a function that measures a state, writes the report and returns scalars."""
+  """Returns a function that measures a state, writes the report and returns scalars.
+
+  Args:
+    config: of the stage.
+    measure: from the stage's `make_measure`.
+    batches: held-out ones.
+    workdir: where the report is written.
+    mesh: the devices.
+    notes: what else the result says of itself.
+  """
   named = ('dataset', 'eval_split', 'image_size', 'frames', 'seed')
   facts = {name.removeprefix('eval_'): config[name] for name in named if name in config}
 
   def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
     result = harmonization.evaluate_harmonization(measure, state, batches, mesh)
+    result |= notes or {}
     if jax.process_index() == 0:
       report.write_report(workdir, step, result, facts)
     return harmonization.scalars(result)

@@ -1,20 +1,24 @@
 """The stage for clips: data, networks, step and evaluation from a config."""
 
+import logging
 import pathlib
 from typing import Any
 
 import jax
 
+from anon_jax import parallel
 from anon_jax.data import pipeline
 from anon_jax.data.clips import ClipFolder, ClipView
 from anon_jax.data.errors import DatasetError
 from anon_jax.data.procedural import ProceduralClips
-from anon_jax.evaluation import harmonization_video
+from anon_jax.evaluation import harmonization_video, lpips
 from anon_jax.experiment import harmonize, networks, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
 from anon_jax.steps.harmonize_video import HarmonizeVideoOptions, make_harmonize_video_stage
 from anon_jax.steps.stage import Stage
+
+log = logging.getLogger('anon_jax')
 
 
 def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experiment:
@@ -25,6 +29,7 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
   count = min(config.sample_examples, len(held_out))
   samples = pipeline.eval_dataset(held_out, view, batch_size=count, count=count)[0]
   sources.require_foreground(samples, config.manual_dir or config.dataset)
+  distance, notes = _load_distance(config, mesh)
   return Experiment(
     stage=stage,
     dataset=pipeline.train_dataset(
@@ -38,7 +43,7 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
     samples=samples,
     evaluate=harmonize.make_evaluate(
       config,
-      harmonization_video.make_measure(stage),
+      harmonization_video.make_measure(stage, distance),
       pipeline.eval_dataset(
         held_out,
         view,
@@ -48,6 +53,7 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
       ),
       workdir,
       mesh,
+      notes,
     ),
     data=sources.describe({'train': train}),
   )
@@ -72,6 +78,19 @@ def make_stage(config: Any) -> Stage:
   return make_harmonize_video_stage(
     generator, networks.make_discriminator(config), options, net, params
   )
+
+
+def _load_distance(
+  config: Any, mesh: jax.sharding.Mesh
+) -> tuple[tuple[lpips.Lpips, Any] | None, dict[str, str]]:
+  """Loads the distance of tLP where its weights are there, and what the report says about it."""
+  found, missing = lpips.load_or_say(sources.weights_folders(config), config.image_size)
+  if found is None or config.frames < 2:
+    missing = missing or 'runs of one frame have no consecutive ones; give more `frames`.'
+    log.warning('tLP will not be measured: %s', missing)
+    return None, {'distance_missing': missing}
+  net, params = found
+  return (net, parallel.put_replicated(params, mesh)), {'distance': net.title}
 
 
 def _open_sources(config: Any) -> sources.Sources:
