@@ -96,17 +96,28 @@ class Path:
     """Returns the greatest score of the detections up to `reach` frames away."""
     return max(s.face.score for s in self._sightings if abs(s.frame - frame) <= reach)
 
-  def interpolated(self, frame: int, grown: float = 0.0) -> Face:
+  def interpolated(self, frame: int) -> Face:
     """Returns the face in a frame of the path, between its neighbours where it was not detected.
 
     Args:
       frame: from the first to the last.
-      grown: by how much of its sides a box grows on each side, for each frame that the nearer
-        detection is away.
     """
     before, after = self._around(frame)
-    face = _face(self._row(frame), min(before.face.score, after.face.score))
-    return enlarged(face, grown * min(frame - before.frame, after.frame - frame))
+    return _face(self._row(frame), min(before.face.score, after.face.score))
+
+  def away(self, frame: int) -> int:
+    """Returns by how many frames the nearest detection is away."""
+    return min(abs(sighting.frame - frame) for sighting in self._sightings)
+
+  def extent(self, frame: int, reach: int) -> np.ndarray:
+    """Returns the largest sides of the boxes up to `reach` frames away, float64 [2], (x, y).
+
+    One detection there is.
+    """
+    near = [s.face.box for s in self._sightings if abs(s.frame - frame) <= reach]
+    boxes = np.array(near).reshape(-1, 2, 2)
+    sides: np.ndarray = (boxes[:, 1] - boxes[:, 0]).max(0)
+    return sides
 
   def velocity(self, at_end: bool) -> np.ndarray:
     """Returns by how much the face moves in a frame, (x, y), when it appears or disappears."""
@@ -169,6 +180,13 @@ def enlarged(face: Face, by: float) -> Face:
   """Returns a face whose box reaches further on each side, by a share of its own sides."""
   left, top, right, bottom = face.box
   x, y = by * (right - left), by * (bottom - top)
+  return dataclasses.replace(face, box=(left - x, top - y, right + x, bottom + y))
+
+
+def widened(face: Face, sides: np.ndarray) -> Face:
+  """Returns a face whose box has at least such sides, float64 [2], (x, y), about its centre."""
+  left, top, right, bottom = face.box
+  x, y = (float(v) for v in np.maximum(0, sides - (right - left, bottom - top)) / 2)
   return dataclasses.replace(face, box=(left - x, top - y, right + x, bottom + y))
 
 
