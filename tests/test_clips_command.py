@@ -172,6 +172,21 @@ def test_a_video_that_is_broken_off_leaves_no_clip_and_is_done_again(fakes, tmp_
   assert not (clips / '.parts').exists()
 
 
+def test_a_later_run_moves_clips_between_splits_and_cuts_a_changed_video_again(fakes, tmp_path):
+  films, clips = tmp_path / 'films', tmp_path / 'clips'
+  films.mkdir()
+  for name in 'ab':
+    _film(films / f'{name}.mp4', [20] * 8)
+  assert _command(films, '-o', clips, '--test', 'a') == 0
+  _film(films / 'b.mp4', [20] * 8 + [None] * 14 + [20] * 9)
+  assert _command(films, '-o', clips, '--test', 'b') == 0
+  lines = ['a-face000-1 train', 'b-face000-1 test', 'b-face001-1 test']
+  assert (clips / 'split.txt').read_text().splitlines() == lines
+  assert _command(_film(films / 'b.mp4', [None] * 9), films / 'a.mp4', '-o', clips) == 0
+  assert (clips / 'split.txt').read_text() == 'a-face000-1 train\n'
+  assert [path.name for path in (clips / 'images').iterdir()] == ['a-face000-1']
+
+
 def test_clips_of_other_options_and_other_folders_are_not_mixed(fakes, tmp_path, capsys):
   source, clips = _film(tmp_path / 'a.mp4', [20] * 8), tmp_path / 'clips'
   assert _command(source, '-o', clips) == 0

@@ -7,10 +7,14 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from anon_jax.data import face_forensics
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.paths import shown
 
 _EXTENSIONS = ('.mp4', '.m4v', '.mkv', '.mov', '.avi', '.webm', '.mpg', '.mpeg', '.flv', '.3gp')
+
+
+_LAYOUTS = ('folder', 'face_forensics')
 
 
 class Source(NamedTuple):
@@ -37,6 +41,18 @@ def add(commands: argparse._SubParsersAction) -> None:
   parser.add_argument(
     '-o', '--output', required=True, metavar='CLIPS', help='folder; goes on there'
   )
+  parser.add_argument(
+    '--layout',
+    choices=_LAYOUTS,
+    default=_LAYOUTS[0],
+    help='folder: any videos; face_forensics: the folder of FaceForensics++, whose originals '
+    'are taken, in the published splits (folder)',
+  )
+  parser.add_argument(
+    '--compression',
+    choices=face_forensics.COMPRESSIONS,
+    help='of face_forensics: which of its files (c23)',
+  )
   parser.add_argument('--size', type=int, default=128, metavar='N', help='side of a crop (128)')
   parser.add_argument(
     '--face-share', type=float, default=0.6, metavar='SHARE', help='of the face box in it (0.6)'
@@ -59,7 +75,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-  sources = find_videos(args.videos, {'validation': args.validation, 'test': args.test})
+  sources = _sources(args)
   # here and not above: they import jax, and --version or a usage error must not wait for that
   from tqdm import tqdm
 
@@ -78,7 +94,8 @@ def _run(args: argparse.Namespace) -> int:
   failures = 0
   with clip_writing.ClipWriter(output, made) as writer:
     for number, source in enumerate(sources, 1):
-      if source.name in writer:
+      size = source.path.stat().st_size
+      if writer.done(source.name, size, source.split):
         continue
       title = f'{number}/{len(sources)} {shown(source.path.name)}'
       with (
@@ -93,9 +110,26 @@ def _run(args: argparse.Namespace) -> int:
           failures += 1
           tqdm.write(f'anon-jax: {" ".join(str(error).split())}', file=sys.stderr)
           continue
-        writer.add(source.name, part, clips, source.split)
+        writer.add(source.name, size, part, clips, source.split)
     frames = writer.frames
   return _tell(output, frames, len(sources), failures)
+
+
+def _sources(args: argparse.Namespace) -> list[Source]:
+  """Lists the videos in the layout that was given."""
+  held_out = {'validation': args.validation, 'test': args.test}
+  if args.layout == 'folder':
+    if args.compression:
+      raise InferenceError('--compression is for --layout face_forensics.')
+    return find_videos(args.videos, held_out)
+  if len(args.videos) > 1 or any(held_out.values()):
+    raise InferenceError(
+      '--layout face_forensics takes one folder, and its splits from the published lists: leave '
+      '--validation and --test out.'
+    )
+  root = pathlib.Path(args.videos[0]).expanduser()
+  found = face_forensics.list_originals(root, args.compression or 'c23')
+  return [Source(*original) for original in found]
 
 
 def _tell(output: pathlib.Path, frames: dict[str, int], videos: int, failures: int) -> int:

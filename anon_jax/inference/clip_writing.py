@@ -63,8 +63,21 @@ class ClipWriter:
   def __exit__(self, *_: object) -> None:
     self._lock.close()
 
-  def __contains__(self, video: str) -> bool:
-    return video in self._videos
+  def done(self, video: str, size: int, split: str) -> bool:
+    """Tells whether a video's clips are there; they go into the split that is asked for now.
+
+    Args:
+      video: its name.
+      size: of its file in bytes: another one is cut again.
+      split: where its clips belong; '' where nothing says so.
+    """
+    entry = self._videos.get(video)
+    if entry is None or entry.get('bytes') != size:
+      return False
+    if entry['split'] != split:
+      entry['split'] = split
+      self._write()
+    return True
 
   @property
   def frames(self) -> dict[str, int]:
@@ -83,15 +96,21 @@ class ClipWriter:
     finally:
       shutil.rmtree(part, ignore_errors=True)
 
-  def add(self, video: str, part: pathlib.Path, clips: Mapping[str, int], split: str = '') -> None:
+  def add(
+    self, video: str, size: int, part: pathlib.Path, clips: Mapping[str, int], split: str
+  ) -> None:
     """Moves the clips of a video into their places and notes that it is done.
 
     Args:
       video: its name.
+      size: of its file in bytes.
       part: the folder from `part` that holds them.
       clips: frames of each.
       split: where it belongs; '' for a video that no list names.
     """
+    for clip in self._videos.pop(video, {'clips': {}})['clips']:  # of a file that was another one
+      for kind in ('images', 'masks'):
+        shutil.rmtree(self._folder / kind / clip, ignore_errors=True)
     # masks first: a clip is there when its images are
     for kind in ('masks', 'images'):
       (self._folder / kind).mkdir(exist_ok=True)
@@ -99,7 +118,11 @@ class ClipWriter:
         target = self._folder / kind / clip
         shutil.rmtree(target, ignore_errors=True)  # moved before the process was killed
         (part / kind / clip).rename(target)
-    self._videos[video] = {'split': split, 'clips': dict(clips)}
+    self._videos[video] = {'bytes': size, 'split': split, 'clips': dict(clips)}
+    self._write()
+
+  def _write(self) -> None:
+    """Writes split.txt and the record."""
     self._write_split()
     record = {'made': self._made, 'videos': self._videos}
     write_whole(self._folder / RECORD, (json.dumps(record, indent=1) + '\n').encode())
