@@ -1,5 +1,6 @@
 """Videos from end to end: every frame of every face is replaced or covered, the rest is kept."""
 
+import dataclasses
 import json
 from fractions import Fraction
 
@@ -67,10 +68,15 @@ def _frames(path):
 
 
 def test_every_frame_is_covered_and_its_time_is_kept(clip, tmp_path):
-  done = []
+  done, expected = [], []
   result = videos.anonymize_video(
-    clip, tmp_path / 'out.mp4', Anonymizer(detect, method='fill'), tell=done.append
+    clip,
+    tmp_path / 'out.mp4',
+    Anonymizer(detect, method='fill'),
+    tell=done.append,
+    expect=expected.append,
   )
+  assert expected == [FRAMES]
   before, after = _frames(clip), _frames(tmp_path / 'out.mp4')
   assert [time for time, _ in after] == [time for time, _ in before]
   assert result.frames == sum(done) == FRAMES
@@ -151,6 +157,22 @@ def test_a_folder_may_hold_both_and_the_manifest_tells_of_tracks(clip, tmp_path)
   assert records['clip.mp4']['faces'][0]['states'] == {'detected': FRAMES}
   assert (report.resumed, again.resumed) == (0, 2)
   assert not report.complete
+
+
+@pytest.mark.parametrize(('said', 'expected'), [(7, [7]), (9000, [9000]), (0, [])])
+def test_the_number_of_frames_in_the_header_is_told_and_not_relied_on(
+  clip, tmp_path, monkeypatch, said, expected
+):
+  class Lying(VideoReader):
+    def __init__(self, path):
+      super().__init__(path)
+      self.outline = dataclasses.replace(self.outline, frames=said)
+
+  monkeypatch.setattr(videos, 'VideoReader', Lying)
+  told = []
+  anonymizer = Anonymizer(detect, method='fill')
+  result = videos.anonymize_video(clip, tmp_path / 'o.mp4', anonymizer, expect=told.append)
+  assert (told, result.frames, len(_frames(tmp_path / 'o.mp4'))) == (expected, FRAMES, FRAMES)
 
 
 class _SlowAndQuick:

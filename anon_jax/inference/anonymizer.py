@@ -129,6 +129,11 @@ class Anonymizer:
     """What becomes of a face: one of METHODS."""
     return self._method
 
+  @property
+  def threads(self) -> int:
+    """How many threads may call `detect` at a time: 1 unless the detector says otherwise."""
+    return int(getattr(self._detector, 'callers', 1))
+
   def detect(self, image: np.ndarray, quick: bool = False) -> list[Face]:
     """Finds the faces of a picture, uint8 [h, w, 3].
 

@@ -182,7 +182,15 @@ def _outline(stream: av.VideoStream, frame: av.VideoFrame, left_out: list[str]) 
     'aspect': (1 / aspect if swap else aspect).as_integer_ratio(),
     'colour': (matrix_of(frame), _defined(frame.color_primaries), _defined(frame.color_trc)),
     'left_out': left_out,
+    'frames': _said_frames(stream, Fraction(rate)),
   }
+
+
+def _said_frames(stream: av.VideoStream, rate: Fraction) -> int:
+  """Returns how many frames a file says that it has, or by its length may have; 0 unknown."""
+  container: Any = stream.container
+  length = max(container.duration or 0, 0)
+  return max(stream.frames, 0) or round(rate * length / av.time_base)
 
 
 def _hearing() -> Callable[[], bytes]:

@@ -30,7 +30,7 @@ class VideoError(InferenceError):
 
 @dataclasses.dataclass(frozen=True)
 class Outline:
-  """What is known of a video with its first frame; nothing here comes from counts in its header.
+  """What is known of a video with its first frame.
 
   Attributes:
     width: of an upright frame, in pixels.
@@ -40,6 +40,8 @@ class Outline:
     aspect: width of a pixel over its height, upright.
     colour: what the pixels' numbers mean.
     left_out: what else the file holds, for people: it is no part of the frames.
+    frames: how many the file says that it has, for people to know how long it may take: it may be
+      anything; 0 if it does not say.
   """
 
   width: int
@@ -49,6 +51,7 @@ class Outline:
   aspect: Fraction
   colour: Colour
   left_out: tuple[str, ...]
+  frames: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +191,8 @@ def _outline(said: dict[str, Any]) -> Outline:
   if not all(0 < code_point < 256 for code_point in (colour.primaries, colour.transfer)):
     raise Crash('no colours')
   left_out = tuple(shown(str(text))[:80] for text in said['left_out'])
-  return Outline(width, height, time_base, rate or None, aspect, colour, left_out)
+  frames = min(max(int(said['frames']), 0), _LARGEST)
+  return Outline(width, height, time_base, rate or None, aspect, colour, left_out, frames)
 
 
 @contextlib.contextmanager

@@ -4,25 +4,26 @@ Every frame of every track is replaced or covered: where the detector misses a f
 detections, and a few frames before the first and after the last one, too (`tracking`).
 """
 
-import collections
 import dataclasses
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from anon_jax.inference import association, covering, crops, scenes
+from anon_jax.inference import association, covering, crops
 from anon_jax.inference.decisions import Cast, Decision, Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, Entry, sha256_of
 from anon_jax.inference.paths import shown
 from anon_jax.inference.tracking import Tracked, TrackedFrame, Tracker
+from anon_jax.inference.video_detection import Search, Searched
 from anon_jax.inference.video_reading import Frame, VideoReader
+from anon_jax.inference.video_results import Track, VideoResult
 from anon_jax.inference.video_writing import VideoWriter
 
 if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
@@ -42,61 +43,6 @@ class NoFaceError(InferenceError):
   """A video in which no face was found."""
 
 
-@dataclasses.dataclass
-class Track:
-  """What became of one face of a video.
-
-  Attributes:
-    number: of the track.
-    first: first frame that it is in, from 0.
-    states: frames by 'detected', 'bridged' and 'held'.
-    actions: frames by 'synthesized', 'filled', 'pixelated' and 'blurred'.
-    reasons: frames by the reason why they were filled.
-  """
-
-  number: int
-  first: int
-  states: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-  actions: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-  reasons: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-
-  def record(self) -> dict[str, Any]:
-    """Returns what the manifest says of it; `action` is that of most frames."""
-    reason = self.reasons.most_common(1)
-    return {
-      'track': self.number,
-      'first_frame': self.first,
-      'frames': self.states.total(),
-      'states': dict(self.states),
-      'action': self.actions.most_common(1)[0][0],
-      'actions': dict(self.actions),
-      'reason': reason[0][0] if reason else '',
-    }
-
-
-@dataclasses.dataclass
-class VideoResult:
-  """What became of a video.
-
-  Attributes:
-    frames: written.
-    without_faces: frames in which there was nothing to replace.
-    tracks: by number.
-    sound: name of the codec of the sound that was copied; None without.
-    left_out: what else the source held.
-  """
-
-  frames: int = 0
-  without_faces: int = 0
-  tracks: dict[int, Track] = dataclasses.field(default_factory=dict)
-  sound: str | None = None
-  left_out: Sequence[str] = ()
-
-  def records(self) -> list[Mapping[str, Any]]:
-    """Returns what the manifest says of its faces."""
-    return [track.record() for _, track in sorted(self.tracks.items())]
-
-
 def anonymize_video(
   source: str | os.PathLike[str],
   target: str | os.PathLike[str],
@@ -108,6 +54,7 @@ def anonymize_video(
   allow_no_faces: bool = False,
   name: str = '',
   tell: Callable[[int], object] = lambda frames: None,
+  expect: Callable[[int], object] = lambda frames: None,
 ) -> VideoResult:
   """Anonymizes a video file.
 
@@ -121,6 +68,8 @@ def anonymize_video(
     allow_no_faces: write a video in which no face was found, too.
     name: tells its faces from those of other files where a key is given.
     tell: is given the number of frames that have been done since it was called before.
+    expect: is given, before, how many frames the file says that it has, if it says so. Nothing
+      else relies on that.
 
   Raises:
     NoFaceError: no face was found in any frame.
@@ -129,6 +78,8 @@ def anonymize_video(
   """
   with VideoReader(source) as reader:
     found = reader.outline
+    if found.frames:
+      expect(found.frames)
     with VideoWriter(
       target,
       found.width,
@@ -142,8 +93,10 @@ def anonymize_video(
       sound_from=source if sound else None,
     ) as writer:
       work = _Work(anonymizer, writer, name, tell)
-      for frame in reader:
-        work.take(frame)
+      with Search(anonymizer.detect, anonymizer.threads) as search:
+        for number, frame in enumerate(reader):
+          work.take(search.push(frame, quick=number % SEARCHED != 0))
+        work.take(search.flush())
       work.finish()
       result = work.result
       if not result.tracks and not allow_no_faces:
@@ -179,6 +132,7 @@ def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options')
         allow_no_faces=options.allow_no_faces,
         name=job.source.name,
         tell=bar.update,
+        expect=bar.reset,  # to nothing done, of so many
       )
     except NoFaceError:
       entry.status = NO_FACE
@@ -204,16 +158,14 @@ class _Work:
     self._tracker, self._cast = Tracker(), Cast()
     self._late: deque[Frame] = deque()  # read, and not yet back from the tracker
     self._ready: list[tuple[Frame, TrackedFrame]] = []
-    self._taken = 0
     self.result = VideoResult()
 
-  def take(self, frame: Frame) -> None:
-    """Takes the next frame."""
-    faces = self._anonymizer.detect(frame.pixels, quick=self._taken % SEARCHED != 0)
-    self._taken += 1
-    height, width = frame.pixels.shape[:2]
-    self._late.append(frame)
-    self._gather(self._tracker.push(faces, scenes.thumbnail(frame.pixels), (width, height)))
+  def take(self, searched: Sequence[Searched]) -> None:
+    """Takes the next frames and the faces in them."""
+    for frame, faces, thumbnail in searched:
+      height, width = frame.pixels.shape[:2]
+      self._late.append(frame)
+      self._gather(self._tracker.push(faces, thumbnail, (width, height)))
 
   def finish(self) -> None:
     """Writes what is left after the last frame."""

@@ -1,0 +1,61 @@
+"""What became of a video and of each face in it."""
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass
+class Track:
+  """What became of one face of a video.
+
+  Attributes:
+    number: of the track.
+    first: first frame that it is in, from 0.
+    states: frames by 'detected', 'bridged' and 'held'.
+    actions: frames by 'synthesized', 'filled', 'pixelated' and 'blurred'.
+    reasons: frames by the reason why they were filled.
+  """
+
+  number: int
+  first: int
+  states: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+  actions: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+  reasons: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+  def record(self) -> dict[str, Any]:
+    """Returns what the manifest says of it; `action` is that of most frames."""
+    reason = self.reasons.most_common(1)
+    return {
+      'track': self.number,
+      'first_frame': self.first,
+      'frames': self.states.total(),
+      'states': dict(self.states),
+      'action': self.actions.most_common(1)[0][0],
+      'actions': dict(self.actions),
+      'reason': reason[0][0] if reason else '',
+    }
+
+
+@dataclasses.dataclass
+class VideoResult:
+  """What became of a video.
+
+  Attributes:
+    frames: written.
+    without_faces: frames in which there was nothing to replace.
+    tracks: by number.
+    sound: name of the codec of the sound that was copied; None without.
+    left_out: what else the source held.
+  """
+
+  frames: int = 0
+  without_faces: int = 0
+  tracks: dict[int, Track] = dataclasses.field(default_factory=dict)
+  sound: str | None = None
+  left_out: Sequence[str] = ()
+
+  def records(self) -> list[Mapping[str, Any]]:
+    """Returns what the manifest says of its faces."""
+    return [track.record() for _, track in sorted(self.tracks.items())]
