@@ -82,10 +82,10 @@ def test_every_detection_is_covered_in_its_own_frame_and_frames_come_in_order(
 
 
 def test_frames_are_late_by_the_lookahead_and_the_end_of_the_stream_flushes():
-  tracker = Tracker(Settings(lookahead=15))
-  late = [[f.index for f in tracker.push([], SCENES[0], SIZE)] for _ in range(20)]
-  assert late == [[]] * 15 + [[0], [1], [2], [3], [4]]
-  assert [frame.index for frame in tracker.flush()] == list(range(5, 20))
+  tracker = Tracker(Settings(lookahead=25))
+  late = [[f.index for f in tracker.push([], SCENES[0], SIZE)] for _ in range(30)]
+  assert late == [[]] * 25 + [[0], [1], [2], [3], [4]]
+  assert [frame.index for frame in tracker.flush()] == list(range(5, 30))
   assert tracker.flush() == []
   assert Tracker().flush() == []
 
@@ -133,10 +133,10 @@ def test_a_gap_longer_than_the_bridge_ends_a_track():
   def frames(gap):
     return [[face(200, 150)]] * 5 + [[]] * gap + [[face(200, 150)]] * 5
 
-  assert {t.track for frame in track(frames(10)) for t in frame.faces} == {0}
-  found = track(frames(11))
-  assert states(found, 0) == ['detected'] * 5 + ['held'] * 5 + [''] * 11
-  assert states(found, 1) == [''] * 11 + ['held'] * 5 + ['detected'] * 5
+  assert {t.track for frame in track(frames(20)) for t in frame.faces} == {0}
+  found = track(frames(21))
+  assert states(found, 0) == ['detected'] * 5 + ['held'] * 5 + [''] * 21
+  assert states(found, 1) == [''] * 21 + ['held'] * 5 + ['detected'] * 5
 
 
 def test_a_face_that_appears_and_disappears_is_held_on_either_side():
@@ -169,9 +169,9 @@ def test_a_false_alarm_of_one_frame_is_covered():
 
 
 def test_an_unsure_detection_has_the_score_of_its_track():
-  scores = [0.9] * 10 + [0.2] * 15
+  scores = [0.9] * 10 + [0.2] * 25
   found = track([[face(200, 150, score=score)] for score in scores])
-  assert [frame.faces[0].face.score for frame in found] == [0.9] * 20 + [0.2] * 5
+  assert [frame.faces[0].face.score for frame in found] == [0.9] * 30 + [0.2] * 5
   assert found[12].faces[0].regions[0].score == 0.2
 
 
@@ -239,9 +239,9 @@ def test_a_thousand_frames_take_no_more_memory_than_a_hundred():
 
 def test_settings_that_cannot_be_kept_are_refused():
   with pytest.raises(
-    InferenceError, match='lookahead=12; give 13 frames or more: 3 for scene cuts'
+    InferenceError, match='lookahead=22; give 23 frames or more: 3 for scene cuts'
   ):
-    Settings(lookahead=12)
+    Settings(lookahead=22)
   with pytest.raises(InferenceError, match='hold=-1, smooth=4; give 0 frames or more'):
     Settings(hold=-1)
 
