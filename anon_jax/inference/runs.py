@@ -100,6 +100,8 @@ def read_run(
         'config.json replaced?'
       )
     params = averages[average]
+    if name == 'harmonization' and not _recurrent(config):
+      params = _for_pictures(params)
     try:
       module, shown = _build(name, config, params, step)
       _require_fit(params, weights.shapes_of(module, shown.image_size))
@@ -133,14 +135,29 @@ def _build(
       condition_sigma=config.number('condition_sigma'),
       feather=config.whole('feather'),
     )
-    recurrent = 'frames' in config.values
-    widths = harmonization.WIDTHS[preset]
-    return harmonization.HarmonizationNet(widths, upscale, recurrent=recurrent), shown
+    net = harmonization.HarmonizationNet(
+      harmonization.WIDTHS[preset], upscale, recurrent=_recurrent(config)
+    )
+    return net, shown
   # stage anonymize shows its I nothing but foregrounds, whatever the identity run did
   alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
   threshold = _threshold(config.path.with_name('results.json'), step)
   shown_to_i = IdentityInput(size, share, foreground_only=alone, threshold=threshold)
   return identity.IdentityNet(identity.WIDTHS[preset]), shown_to_i
+
+
+def _recurrent(config: '_Config') -> bool:
+  return 'frames' in config.values and config.flag('recurrent')
+
+
+def _for_pictures(params: Mapping[str, Any]) -> Mapping[str, Any]:
+  """Drops the inputs that stage harmonize_video showed an H frame by frame nothing but zeros in."""
+  stem = params.get('stem', {})
+  kernel = stem.get('kernel')
+  count = harmonization.HarmonizationNet().channels
+  if getattr(kernel, 'ndim', 0) != 4 or kernel.shape[2] <= count:
+    return params
+  return {**params, 'stem': {**stem, 'kernel': kernel[:, :, :count]}}
 
 
 def _threshold(path: pathlib.Path, step: int) -> float:
