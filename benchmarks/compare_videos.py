@@ -79,7 +79,7 @@ class Sides:
         crops.append(np.asarray(row, np.float32) / 127.5 - 1)
     if len(crops) == 2:
       pair = np.asarray(self._embed(np.stack(crops)))
-      pair /= np.linalg.norm(pair, axis=1, keepdims=True)
+      pair = pair / np.linalg.norm(pair, axis=1, keepdims=True)
       for embedding, variance in zip(pair, self.variance, strict=True):
         variance.add(embedding)
       self.alike.append(float(pair[0] @ pair[1]))
