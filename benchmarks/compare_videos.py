@@ -78,8 +78,8 @@ class Sides:
         row = alignment.align_face(Image.fromarray(pixels), points, self._net.alignment)
         crops.append(np.asarray(row, np.float32) / 127.5 - 1)
     if len(crops) == 2:
-      pair = np.asarray(self._embed(np.stack(crops)))
-      pair = pair / np.linalg.norm(pair, axis=1, keepdims=True)
+      rows = np.asarray(self._embed(np.stack(crops)))
+      pair = rows / np.linalg.norm(rows, axis=1, keepdims=True)
       for embedding, variance in zip(pair, self.variance, strict=True):
         variance.add(embedding)
       self.alike.append(float(pair[0] @ pair[1]))

@@ -135,10 +135,10 @@ def _build(
       condition_sigma=config.number('condition_sigma'),
       feather=config.whole('feather'),
     )
-    net = harmonization.HarmonizationNet(
+    blender = harmonization.HarmonizationNet(
       harmonization.WIDTHS[preset], upscale, recurrent=_recurrent(config)
     )
-    return net, shown
+    return blender, shown
   # stage anonymize shows its I nothing but foregrounds, whatever the identity run did
   alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
   threshold = _threshold(config.path.with_name('results.json'), step)
