@@ -23,6 +23,7 @@ _TO_YIQ = np.array(
 )
 _FROM_YIQ = np.linalg.inv(_TO_YIQ.astype(np.float64)).astype(np.float32)
 _EXACT = jax.lax.Precision.HIGHEST  # keeps TF32 out of colour arithmetic
+_SOFTEN = 7  # a stream of randomness beside those of recolouring
 
 
 def foreground_mask(maps: jax.Array) -> jax.Array:
@@ -124,8 +125,32 @@ def shrink(images: jax.Array, factor: int) -> jax.Array:
   return images.reshape(b, h // factor, factor, w // factor, factor, c).mean(axis=(2, 4))
 
 
+def soften(keys: jax.Array, images: jax.Array, mask: jax.Array, fraction: float) -> jax.Array:
+  """Takes a random share of their detail from foregrounds, as a painted face lacks it.
+
+  Args:
+    keys: [b] random keys, one a picture.
+    images: float32 [b, h, w, 3].
+    mask: float32 [b, h, w, 1], 1 in the foreground; nothing else is read or changed.
+    fraction: standard deviation of the blur that a share of 1 ends in, as a share of the side.
+
+  Returns:
+    float32 [b, h, w, 3].
+  """
+  sigma = fraction * images.shape[1]
+  blurred = blur(images * mask, sigma) / jnp.maximum(blur(mask, sigma), 1e-3)
+  share = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, _SOFTEN)))(keys)
+  share = share[:, None, None, None] * mask
+  return images + share * (blurred - images)
+
+
 def make_example(
-  keys: jax.Array, images: jax.Array, maps: jax.Array, sigma_fraction: float, upscale: int = 1
+  keys: jax.Array,
+  images: jax.Array,
+  maps: jax.Array,
+  sigma_fraction: float,
+  upscale: int = 1,
+  softness: float = 0.0,
 ) -> dict[str, jax.Array]:
   """Builds the proxy task's inputs and target for a batch (paper 3.2, Fig. 2).
 
@@ -135,6 +160,7 @@ def make_example(
     maps: uint8 [b, s, s], semantic maps.
     sigma_fraction: blur of the appearance condition as a share of the side.
     upscale: how many times larger the target is than the inputs.
+    softness: of the recoloured foregrounds, see `soften`; 0 leaves them sharp.
 
   Returns:
     `target` [b, s, s, 3], `mask` [b, s, s, 1]; and at s / upscale: `recoloured` [.., 3],
@@ -142,6 +168,8 @@ def make_example(
   """
   mask = foreground_mask(maps)
   recoloured = jax.vmap(recolour)(keys, images, mask)
+  if softness:
+    recoloured = soften(keys, recoloured, mask, softness)
   return {
     'target': images,
     'mask': mask,

@@ -78,7 +78,7 @@ def test_a_track_becomes_a_clip_with_the_face_box_at_its_share_and_maps_in_their
 
 
 def test_a_clip_ends_where_the_face_was_not_seen_jumps_or_is_doubtful(tmp_path):
-  gone = [20] * 8 + [None] * 14 + [20] * 8  # longer than a track is bridged
+  gone = [20] * 8 + [None] * 24 + [20] * 8  # longer than a track is bridged
   source = _film(tmp_path / 'gone.mp4', gone)
   assert list(_cut(source, tmp_path / 'a').values()) == [8, 8]
   assert list(_cut(source, tmp_path / 'b', Cutting(32, 0.6, 9)).values()) == []
@@ -178,7 +178,7 @@ def test_a_later_run_moves_clips_between_splits_and_cuts_a_changed_video_again(f
   for name in 'ab':
     _film(films / f'{name}.mp4', [20] * 8)
   assert _command(films, '-o', clips, '--test', 'a') == 0
-  _film(films / 'b.mp4', [20] * 8 + [None] * 14 + [20] * 9)
+  _film(films / 'b.mp4', [20] * 8 + [None] * 24 + [20] * 9)
   assert _command(films, '-o', clips, '--test', 'b') == 0
   lines = ['a-face000-1 train', 'b-face000-1 test', 'b-face001-1 test']
   assert (clips / 'split.txt').read_text().splitlines() == lines

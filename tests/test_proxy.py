@@ -113,3 +113,41 @@ def test_the_inputs_do_not_depend_on_the_other_pictures_of_a_batch():
   alone = proxy.make_example(second, images[1:2], maps[1:2], 0.07)
   for name, value in alone.items():
     np.testing.assert_allclose(whole[name][1:2], value, atol=1e-6)
+
+
+def test_softening_takes_a_share_of_detail_from_the_foreground_and_nothing_from_beyond():
+  noise = jax.random.uniform(jax.random.key(1), (6, 32, 32, 3), minval=-1.0)
+  mask = jnp.broadcast_to(_disc(), (6, 32, 32, 1)).astype(jnp.float32)
+
+  def soften(pictures):
+    return proxy.soften(jax.random.split(jax.random.key(2), 6), pictures, mask, 0.05)
+
+  soft = soften(noise)
+  outside = np.broadcast_to(np.asarray(mask) == 0, noise.shape)
+  np.testing.assert_array_equal(np.asarray(soft)[outside], np.asarray(noise)[outside])
+  other = jnp.where(outside, -noise, noise)  # of what lies beyond nothing is read
+  np.testing.assert_array_equal(np.asarray(soften(other))[~outside], np.asarray(soft)[~outside])
+  inner = np.asarray(_disc()[..., 0]) > 0
+  left = [
+    np.asarray(s)[inner].std() / np.asarray(n)[inner].std()
+    for s, n in zip(soft, noise, strict=True)
+  ]
+  assert max(left) < 1
+  assert max(left) - min(left) > 0.2  # another share for each picture
+  flat = jnp.full((6, 32, 32, 3), 0.3)
+  np.testing.assert_allclose(soften(flat), flat, atol=1e-6)
+
+
+def test_examples_are_softened_where_that_is_asked_for():
+  images = jnp.stack([_picture(i) for i in range(2)])
+  maps = jnp.broadcast_to(_disc()[..., 0], (2, 32, 32)).astype(jnp.uint8)
+
+  def keys():
+    return jax.random.split(jax.random.key(0), 2)
+
+  sharp, soft = (proxy.make_example(keys(), images, maps, 0.07, softness=s) for s in (0.0, 0.05))
+  wanted = proxy.soften(keys(), sharp['recoloured'], sharp['mask'], 0.05)
+  np.testing.assert_array_equal(soft['recoloured'], wanted)
+  assert (sharp['recoloured'] != wanted).any()
+  for name in ('target', 'condition', 'mask'):
+    np.testing.assert_array_equal(soft[name], sharp[name])

@@ -20,6 +20,12 @@ FIELDS: dict[str, Field] = {
   'condition_sigma': Field(
     0.07, 'Blur of the appearance condition, as a share of the side.', **between(0.005, 0.5)
   ),
+  'softness': Field(
+    0.0,
+    'Blur of the softest recoloured foreground, as a share of the side, for an A that paints '
+    'softly; 0 for none.',
+    **between(0.0, 0.1),
+  ),
   'feather': Field(
     2, 'Rim inside the foreground over which H fades in, in output pixels.', **between(0, 32)
   ),

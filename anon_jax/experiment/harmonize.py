@@ -57,6 +57,7 @@ def options_of(config: Any) -> dict[str, Any]:
   return {
     'image_size': config.image_size,
     'sigma_fraction': config.condition_sigma,
+    'softness': config.softness,
     'feather': config.feather,
     'adversarial_weight': config.adversarial_weight,
     'perceptual_weight': config.perceptual_weight,

@@ -84,7 +84,8 @@ class _HarmonizeVideo(Harmonize):
     keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(key, index)))(batch['index'])
     images = to_signed(batch['image'].reshape(-1, *batch['image'].shape[2:]))
     maps = batch['map'].reshape(-1, *batch['map'].shape[2:])
-    ex = proxy.make_example(jnp.repeat(keys[:, 0], frames), images, maps, o.sigma_fraction)
+    own = jnp.repeat(keys[:, 0], frames)
+    ex = proxy.make_example(own, images, maps, o.sigma_fraction, softness=o.softness)
     if o.drift:
       others = jax.vmap(proxy.recolour)(jnp.repeat(keys[:, 1], frames), images, ex['mask'])
       share = jnp.tile(jnp.linspace(0, o.drift, frames), clips)[:, None, None, None]
