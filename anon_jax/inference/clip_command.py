@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 from anon_jax.data import face_forensics
 from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.listing import VIDEOS
 from anon_jax.inference.paths import shown
-
-_EXTENSIONS = ('.mp4', '.m4v', '.mkv', '.mov', '.avi', '.webm', '.mpg', '.mpeg', '.flv', '.3gp')
-
 
 _LAYOUTS = ('folder', 'face_forensics')
 
@@ -161,7 +159,7 @@ def find_videos(inputs: Iterable[str], held_out: dict[str, list[str]]) -> list[S
     path = pathlib.Path(given).expanduser()
     files = [path]
     if path.is_dir():
-      files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in _EXTENSIONS]
+      files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in VIDEOS]
     if not files or not path.exists():
       what = 'holds no video' if path.exists() else 'is not there'
       raise InferenceError(f'{shown(path)} {what}; give video files, or folders of them.')

@@ -193,18 +193,20 @@ class _Item:
     patch.lay_over(image)
 
 
-def _in_turn(items: Sequence[_Item]) -> Iterator[list[_Item]]:
-  """Yields first the first frame of each track, then the second: each goes on from the last."""
+def _in_turn(items: Sequence[_Item]) -> list[list[_Item]]:
+  """Returns first the first frame of each track, then the second: each goes on from the last."""
   turns: list[list[_Item]] = []
   seen: collections.Counter[str] = collections.Counter()
   for item in items:
-    name = item.request.name_of(item.number) if item.request.cast is not None else ''
-    turn = seen[name] if name else 0
-    seen[name] += 1
+    turn = 0  # a picture has no frame before it
+    if item.request.cast is not None:
+      name = item.request.name_of(item.number)
+      turn = seen[name]
+      seen[name] += 1
     if turn == len(turns):
       turns.append([])
     turns[turn].append(item)
-  yield from turns
+  return turns
 
 
 def _mistrust(item: _Item, mask: np.ndarray, foreground: float) -> str:

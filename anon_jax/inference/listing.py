@@ -31,7 +31,7 @@ EXTENSIONS = {
 VIDEO = 'VIDEO'
 VIDEO_EXTENSIONS = {'.mp4': VIDEO, '.mov': VIDEO}  # of outputs
 _KINDS = EXTENSIONS | VIDEO_EXTENSIONS
-_VIDEOS = (
+VIDEOS = (
   *('.mp4', '.m4v', '.mkv', '.mov', '.avi', '.webm', '.mpg', '.mpeg', '.flv', '.3gp'),
   *('.ts', '.mts', '.m2ts', '.ogv', '.vob'),
 )
@@ -178,8 +178,8 @@ def _reason_against(path: pathlib.Path, linked: bool) -> str | None:
     return 'is a video of a kind that is not taken; convert it to MP4'
   if extension in _OTHER_PICTURES:
     return 'is a picture of a kind that is not taken; convert it to JPEG, PNG or TIFF'
-  if extension not in EXTENSIONS and extension not in _VIDEOS:
-    names = ', '.join([*EXTENSIONS, *_VIDEOS])
+  if extension not in EXTENSIONS and extension not in VIDEOS:
+    names = ', '.join([*EXTENSIONS, *VIDEOS])
     return f'is neither a picture nor a video by its name; those end by {names}'
   return None
 
@@ -221,7 +221,7 @@ def _search(
 def _named(target: pathlib.Path) -> pathlib.Path:
   """Returns an output's place: videos of all kinds become MP4 or MOV."""
   extension = target.suffix.lower()
-  return target.with_suffix('.mp4') if extension in _VIDEOS and extension not in _KINDS else target
+  return target.with_suffix('.mp4') if extension in VIDEOS and extension not in _KINDS else target
 
 
 def _reason_against_link(path: pathlib.Path, home: pathlib.Path) -> str | None:
@@ -271,7 +271,7 @@ def _settle(
 
 def _reason_against_kind(source: pathlib.Path, target: pathlib.Path) -> str | None:
   """Says why one kind of file cannot become the other."""
-  video = source.suffix.lower() in _VIDEOS
+  video = source.suffix.lower() in VIDEOS
   if video == (target.suffix.lower() in VIDEO_EXTENSIONS):
     return None
   wanted = ', '.join(VIDEO_EXTENSIONS if video else EXTENSIONS)
