@@ -21,7 +21,7 @@ from anon_jax.evaluation import landmark_jitter
 from anon_jax.evaluation.identity_variance import IdentityVariance
 from anon_jax.evaluation.lpips import load_lpips
 from anon_jax.evaluation.temporal_lpips import TemporalLpips
-from anon_jax.inference import detection
+from anon_jax.inference import detection, looks
 from anon_jax.inference.faces import Face
 from anon_jax.inference.video_reading import VideoReader
 from anon_jax.nets import recognition
@@ -57,7 +57,7 @@ class Sides:
   """Landmarks and embeddings of source and output, frame by frame."""
 
   def __init__(self, folder: pathlib.Path):
-    self._find = detection.load_detector().quick()
+    self._find = detection.load_detector().at(looks.GLANCE)
     self._net, params = recognition.load_recogniser('mobilefacenet', [folder])
     self._embed: Any = jax.jit(lambda rows: self._net.apply(params, rows))
     self.landmarks: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])

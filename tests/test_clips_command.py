@@ -105,7 +105,8 @@ def fakes(monkeypatch):
   class Detector:
     sha256 = 'd' * 64
 
-    def quick(self):
+    def at(self, look):
+      assert look.glance
       return self
 
     __call__ = staticmethod(_detect)

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from anon_jax.inference import detection, scenes
+from anon_jax.inference import detection, looks, scenes
 from anon_jax.inference.tracking import Tracked, TrackedFrame, Tracker
 from anon_jax.inference.video_reading import VideoReader
 
@@ -14,7 +14,7 @@ CLIPS = ('d10', 'd12', 'd20', 'd3', 'd9', 's18', 's32', 'video')
 
 def _detected(path):
   """Detections, thumbnail and size of the first frames of a clip, as the tracker takes them."""
-  find = detection.load_detector().quick()
+  find = detection.load_detector().at(looks.GLANCE)
   rows = []
   with VideoReader(path) as reader:
     for frame in reader:

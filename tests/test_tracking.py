@@ -26,11 +26,17 @@ def face(x: float, y: float, side: float = 40, score: float = 0.9) -> Face:
   return Face(box, score, tuple((x + a * side, y + b * side) for a, b in LANDMARKS))
 
 
-def track(frames, settings=None, scene=lambda index: 0, size=lambda index: SIZE):
+def track(
+  frames,
+  settings=None,
+  scene=lambda index: 0,
+  size=lambda index: SIZE,
+  thorough=lambda index: False,
+):
   """Feeds the detections of frames to a tracker, and returns what it gives."""
   tracker, found = Tracker(settings), []
   for index, faces in enumerate(frames):
-    found += tracker.push(faces, SCENES[scene(index)], size(index))
+    found += tracker.push(faces, SCENES[scene(index)], size(index), thorough(index))
   return found + tracker.flush()
 
 
@@ -168,6 +174,21 @@ def test_a_false_alarm_of_one_frame_is_covered():
   assert found[20].faces[1].face.score == 0.16
 
 
+def test_what_only_thorough_searches_find_is_prolonged_to_the_next_one_at_either_end():
+  seen, settings = {20: face(200, 150), 30: face(220, 150)}, Settings(late=9)
+  frames = [[seen[i]] if i in seen else [] for i in range(60)]
+  found = track(frames, settings, thorough=lambda index: index % 10 == 0)
+  assert states(found)[10:41] == [
+    '', *['held'] * 9, 'detected', *['bridged'] * 9, 'detected', *['held'] * 9, ''
+  ]  # fmt: skip
+  assert all(covers(found[i], face(180 + 2 * (i - 10), 150).box) for i in range(11, 40))
+  # found at a glance as well: a glance would find it before and after, too
+  frames[23] = [face(206, 150)]
+  found = track(frames, settings, thorough=lambda index: index % 10 == 0)
+  assert states(found)[10:16] == [''] * 5 + ['held']
+  assert states(found)[35:37] == ['held', '']
+
+
 def test_an_unsure_detection_has_the_score_of_its_track():
   scores = [0.9] * 10 + [0.2] * 25
   found = track([[face(200, 150, score=score)] for score in scores])
@@ -242,7 +263,7 @@ def test_settings_that_cannot_be_kept_are_refused():
     InferenceError, match='lookahead=22; give 23 frames or more: 3 for scene cuts'
   ):
     Settings(lookahead=22)
-  with pytest.raises(InferenceError, match='hold=-1, smooth=4; give 0 frames or more'):
+  with pytest.raises(InferenceError, match='hold=-1, smooth=4, late=0; give 0 frames or more'):
     Settings(hold=-1)
 
 

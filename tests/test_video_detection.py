@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from anon_jax.inference import looks
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 from anon_jax.inference.video_detection import Search
@@ -20,52 +21,71 @@ def _face(number):
   return Face((float(number), 0.0, float(number) + 9, 9.0), 0.5)
 
 
-def _slow_at_first(pixels, quick):
-  time.sleep(0 if quick else 0.02)
+def _slow_where_searched(pixels, look):
+  time.sleep(0 if look.glance else 0.02)
   return [_face(pixels[0, 0, 0])]
 
 
 @pytest.mark.parametrize('threads', [1, 2, 4])
 def test_every_frame_comes_back_in_order_with_its_own_faces(threads):
   found = []
-  with Search(_slow_at_first, threads) as search:
-    for number in range(20):
-      found += search.push(_frame(number), quick=number % 5 != 0)
-      assert len(found) >= number - threads
+  with Search(_slow_where_searched, threads) as search:
+    for number in range(40):
+      found += search.push(_frame(number))
+      assert len(found) >= number + 1 - looks.LATE
     found += search.flush()
     assert search.flush() == []
-  assert [each.frame.time for each in found] == list(range(20))
-  assert [each.faces for each in found] == [[_face(number)] for number in range(20)]
+  assert [each.frame.time for each in found] == list(range(40))
+  assert [each.faces for each in found] == [[_face(number)] for number in range(40)]
+  assert [not each.look.glance for each in found] == [number % 5 == 0 for number in range(40)]
+
+
+def test_looks_do_not_depend_on_how_many_threads_search():
+  def found(threads):
+    with Search(lambda pixels, look: [_face(pixels[0, 0, 0])], threads) as search:
+      each = [done for number in range(60) for done in search.push(_frame(number))]
+      return [done.look for done in each + search.flush()]
+
+  assert found(1) == found(2) == found(4)
+
+
+def test_large_frames_wait_in_smaller_numbers():
+  large = Frame(np.zeros((2160, 3840, 3), np.uint8), 0, 0)
+  with Search(lambda pixels, look: [], 2) as search:
+    done = [len(search.push(large)) for _ in range(6)]
+    assert done == [0, 0, 0, 1, 1, 1]
+    search.flush()
+    assert [len(search.push(_frame(0))) for _ in range(20)] == [0] * 15 + [1] * 5
 
 
 def test_a_detector_for_one_caller_is_called_by_its_caller():
   callers = []
-  with Search(lambda pixels, quick: callers.append(threading.get_ident()) or [], 1) as search:
-    assert len(search.push(_frame(0), quick=True)) == 1
+  with Search(lambda pixels, look: callers.append(threading.get_ident()) or [], 1) as search:
+    assert len(search.push(_frame(0))) == 1
   assert callers == [threading.get_ident()]
 
 
 def test_threads_search_at_the_same_time():
   both = threading.Barrier(2)  # each waits here for the other
 
-  def meet(pixels, quick):
+  def meet(pixels, look):
     both.wait(10)
     return []
 
   with Search(meet, 2) as search:
-    search.push(_frame(0), quick=True)
-    search.push(_frame(1), quick=True)
+    search.push(_frame(0))
+    search.push(_frame(1))
     assert len(search.flush()) == 2
 
 
 def test_a_detector_that_fails_on_a_thread_fails_the_caller_and_ends_the_threads():
-  def fail(pixels, quick):
+  def fail(pixels, look):
     if pixels[0, 0, 0] == 2:
       raise InferenceError('the detector failed.')
     return []
 
   before = threading.active_count()
   with pytest.raises(InferenceError, match='the detector failed'), Search(fail, 2) as search:
-    for number in range(9):
-      search.push(_frame(number), quick=True)
+    for number in range(20):
+      search.push(_frame(number))
   assert threading.active_count() == before

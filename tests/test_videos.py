@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from test_anonymizer import Fake
 
-from anon_jax.inference import files, listing, videos
+from anon_jax.inference import files, listing, looks, videos
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
@@ -175,32 +175,46 @@ def test_the_number_of_frames_in_the_header_is_told_and_not_relied_on(
   assert (told, result.frames, len(_frames(tmp_path / 'o.mp4'))) == (expected, FRAMES, FRAMES)
 
 
-class _SlowAndQuick:
-  """Finds faces when it is used as for photographs; its quick way finds none."""
+class _Searching:
+  """Finds faces only in frames that are searched for some kind of them."""
 
-  def __init__(self):
-    self.searched = 0
+  def __init__(self, kind):
+    self.kind, self.searched = kind, 0
 
-  def __call__(self, picture):
-    self.searched += 1
-    return detect(picture)
-
-  def quick(self):
-    return lambda picture: []
+  def at(self, look):
+    finds = not look.glance and (self.kind == 'any' or getattr(look, self.kind))
+    self.searched += not look.glance
+    return detect if finds else lambda picture: []
 
 
-def test_what_only_a_search_as_of_photographs_finds_is_covered_in_the_frames_between(
-  clip, tmp_path
-):
-  detector = _SlowAndQuick()
+@pytest.mark.parametrize('kind', ['any', 'turned', 'tiny'])
+def test_what_only_a_search_finds_is_covered_in_the_frames_between(kind, clip, tmp_path):
+  detector = _Searching(kind)
   videos.anonymize_video(clip, tmp_path / 'out.mp4', Anonymizer(detector, method='fill'))
   assert detector.searched == 5  # frames 0, 5, 10, 15 and 20 of 24
   assert not any(_is_red(new).any() for _, new in _frames(tmp_path / 'out.mp4'))
 
 
+def test_a_face_that_appears_between_searches_is_covered_from_its_first_frame(tmp_path, clip):
+  class Late(_Searching):
+    """Finds tiny faces from frame 4 on."""
+
+    def at(self, look):
+      self.frames = getattr(self, 'frames', -1) + 1
+      return super().at(look) if self.frames > 3 else lambda picture: []
+
+  tiny = Late('turned')
+  # found in frame 10 first, and turned: it may have been there since frame 1
+  anonymizer = Anonymizer(tiny, method='fill')
+  videos.anonymize_video(clip, tmp_path / 'out.mp4', anonymizer)
+  red = [_is_red(new).any() for _, new in _frames(tmp_path / 'out.mp4')]
+  assert red == [True] + [False] * 23
+
+
 def test_tracks_reach_from_one_searched_frame_to_the_next():
   settings = Settings()
-  assert min(settings.bridge, settings.hold) >= videos.SEARCHED - 1
+  assert min(settings.bridge, settings.hold) >= looks.SEARCHED - 1
+  assert settings.bridge >= looks.PERIOD - 1
 
 
 def _tracked(state, left, number=0):

@@ -1,6 +1,8 @@
 """Broken and hostile videos, from end to end: refused in one line, or finished with every frame."""
 
+import contextlib
 import pathlib
+import types
 from fractions import Fraction
 
 import av
@@ -8,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anon_jax.inference import videos
+from anon_jax.inference import video_decoding, videos
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
+from anon_jax.inference.video_pixels import RefusedVideo
 from anon_jax.inference.video_reading import VideoReader
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8)
@@ -158,3 +161,51 @@ def test_flipped_bytes_are_refused_or_every_frame_that_decodes_is_written(tmp_pa
     assert not (tmp_path / 'out.mp4').exists()
   else:
     assert result.frames == len(_times(target)) == len(_times(tmp_path / 'a.mp4'))
+
+
+def _in_two_parts(path) -> bytes:
+  """A video with 6 frames before a piece of sound and 6 after it: in two chunks of the file."""
+  with av.open(path, 'w') as output:
+    stream = output.add_stream('libx264', 25, width=64, height=48, pix_fmt='yuv420p')
+    stream.codec_context.max_b_frames = 0
+    audio = output.add_stream('aac', 48_000, layout='mono')
+    tone = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), 'fltp', 'mono')
+    tone.sample_rate, tone.pts, tone.time_base = 48_000, 12_000, Fraction(1, 48_000)
+    for pixels in NOISE:
+      output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, 'rgb24')))
+    output.mux([*stream.encode(None), *audio.encode(tone), *audio.encode(None)])
+  return path.read_bytes()
+
+
+def test_a_list_that_leads_past_the_end_of_the_file_is_refused(tmp_path):
+  path = tmp_path / 'parts.mp4'
+  content = bytearray(_in_two_parts(path))
+  assert _anonymize(path, tmp_path)[0].frames == 12
+  (tmp_path / 'out.mp4').unlink()
+  # the chunk offsets: size, name, version, count, and one number of four bytes each
+  start = content.index(b'stco') + 8
+  count = int.from_bytes(content[start : start + 4])
+  assert count > 1
+  content[start + 8 : start + 8 + 4 * (count - 1)] = b'\x7f\xff\xff\xff' * (count - 1)
+  path.write_bytes(content)
+  assert 'is damaged: of its 12 frames there are ' in _refused(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+  ('listed', 'seconds', 'refused'),
+  [
+    (12, 0.48, True),  # half of the frames are missing
+    (12, 0.26, False),  # a cut by a list of edits: what it leaves out is not shown
+    (6, 0.48, False),  # sound that lasts longer
+    (0, 0.48, False),  # a file without a list
+  ],
+)
+def test_a_list_of_frames_counts_where_the_file_lasts_longer_than_they_do(listed, seconds, refused):
+  stream = types.SimpleNamespace(
+    frames=listed,
+    time_base=Fraction(1, 25),
+    container=types.SimpleNamespace(duration=round(seconds * av.time_base)),
+  )
+  expected = pytest.raises(RefusedVideo, match='of its 12 frames there are 6')
+  with expected if refused else contextlib.nullcontext():
+    video_decoding._require_whole(stream, 6, shown=6)

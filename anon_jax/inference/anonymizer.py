@@ -10,6 +10,7 @@ from anon_jax.inference import controls, covering, crops
 from anon_jax.inference.decisions import Anonymized, Decision, Request, Trust
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Detector, Face, Points
+from anon_jax.inference.looks import PHOTOGRAPH, Look
 
 if TYPE_CHECKING:  # they import jax, which the covering methods do without
   from anon_jax.inference.ladder import Ladder
@@ -54,7 +55,6 @@ class Anonymizer:
     if method == 'synthesize' and synthesizer is None:
       raise InferenceError("method 'synthesize' needs trained weights; name their folder.")
     self._detector, self._method, self._block, self._kernel = detector, method, block, kernel
-    self._quick: Any = getattr(detector, 'quick', lambda: detector)()
     self._ladder: Ladder | None = None
     if method == 'synthesize' and synthesizer is not None:
       from anon_jax.inference import ladder
@@ -134,20 +134,20 @@ class Anonymizer:
     """How many threads may call `detect` at a time: 1 unless the detector says otherwise."""
     return int(getattr(self._detector, 'callers', 1))
 
-  def detect(self, image: np.ndarray, quick: bool = False) -> list[Face]:
+  def detect(self, image: np.ndarray, look: Look = PHOTOGRAPH) -> list[Face]:
     """Finds the faces of a picture, uint8 [h, w, 3].
 
     Args:
       image: the picture.
-      quick: as for most frames of a clip, where the detector has a way of its own for those.
+      look: how thoroughly, for frames of clips; a detector without a method `at` does as always.
 
     Raises:
       InferenceError: the detector failed, or there is none.
     """
     if self._detector is None:
       raise InferenceError('there is no detector; give the boxes of the faces.')
-    detector = self._quick if quick else self._detector
-    return list(detector(_checked(image)))
+    at: Any = getattr(self._detector, 'at', lambda look: self._detector)
+    return list(at(look)(_checked(image)))
 
   def anonymize(
     self,

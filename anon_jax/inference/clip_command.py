@@ -77,7 +77,7 @@ def _run(args: argparse.Namespace) -> int:
   # here and not above: they import jax, and --version or a usage error must not wait for that
   from tqdm import tqdm
 
-  from anon_jax.inference import clip_cutting, clip_writing, command, detection, segmenting
+  from anon_jax.inference import clip_cutting, clip_writing, command, detection, looks, segmenting
   from anon_jax.inference.anonymizer import SHIPPED
 
   cutting = clip_cutting.Cutting(args.size, args.face_share, args.length)
@@ -85,7 +85,7 @@ def _run(args: argparse.Namespace) -> int:
   weights = pathlib.Path(args.weights).expanduser() if args.weights else SHIPPED
   segmenter = segmenting.load_exported_segmenter(weights)
   # faces that lie on their side are not what H is shown
-  detector = detection.load_detector(rotations=(0,)).quick()
+  detector = detection.load_detector(rotations=(0,)).at(looks.GLANCE)
   output = pathlib.Path(args.output).expanduser()
   made = {'size': args.size, 'face_share': args.face_share, 'length': args.length}
   made |= {'segmenter': segmenter.fingerprint, 'detector': detector.sha256[:16]}

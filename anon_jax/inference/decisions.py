@@ -8,6 +8,9 @@ import numpy as np
 
 from anon_jax.inference.faces import Face
 
+# Weight of the newest frame in a running mean over the frames of a face.
+_NEWEST = 0.2
+
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
@@ -63,11 +66,19 @@ class Part(NamedTuple):
     control: float32 [identities], a mixture.
     draws: how many were drawn for this face so far.
     shown: uint8 [s, s, 3], the crop of the frame before with the new face; None without one.
+    likeness: running mean, over the frames, of how alike the original and the new face are; None
+      before the first one.
   """
 
   control: np.ndarray
   draws: int
   shown: np.ndarray | None = None
+  likeness: float | None = None
+
+  def likeness_with(self, similarity: float) -> float:
+    """Returns the running mean with one more frame; as it is in the first one."""
+    before = similarity if self.likeness is None else self.likeness
+    return before + _NEWEST * (similarity - before)
 
 
 class Cast(dict[str, Part]):

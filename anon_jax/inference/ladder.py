@@ -1,6 +1,7 @@
 """The ladder of synthesis: draw, check, draw again, and fill what cannot be trusted."""
 
 import collections
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -115,15 +116,19 @@ class Ladder:
     for row, item in enumerate(items):
       face, similarity = item.face, float(result.similarity[row])
       reason = _mistrust(item, result.mask[row], float(result.foreground[row]))
-      if not reason and not similarity <= self._most_alike:  # NaN: as above
+      # Of a track the mean over its frames decides: it would change its face, or be filled, in
+      # single frames otherwise.
+      likeness = item.part.likeness_with(similarity) if item.part else similarity
+      if not reason and not likeness <= self._most_alike:  # NaN: as above
         reason = f'{attempt + 1} draws looked too much like the original'
         again.append(item)
       action = 'filled' if reason else 'synthesized'
       decisions[item.place][item.number] = Decision(face, action, reason, similarity, attempt + 1)
       if not reason:
         item.lay_over(images[item.place], result, row)
-      if self._synthesizer.recurrent:  # what is filled is no frame to go on from
-        item.remember(controls_of[row], None if reason else result.shown[row])
+      # what is filled is no frame to go on from
+      shown = result.shown[row] if self._synthesizer.recurrent and not reason else None
+      item.remember(controls_of[row], shown, likeness)
     return again
 
   def _controls(self, items: Sequence['_Item'], attempt: int) -> Iterator[np.ndarray]:
@@ -163,10 +168,12 @@ class _Item:
     cast = self.request.cast
     return None if cast is None else cast.get(self.request.name_of(self.number))
 
-  def remember(self, control: np.ndarray, shown: np.ndarray | None) -> None:
+  def remember(self, control: np.ndarray, shown: np.ndarray | None, likeness: float) -> None:
     """Tells its cast, if it has one, what the next frame goes on from."""
     if self.request.cast is not None:
       part = self.part or Part(control, 1)
+      if math.isfinite(likeness):  # one frame that cannot be judged says nothing of the others
+        part = part._replace(likeness=likeness)
       self.request.cast[self.request.name_of(self.number)] = part._replace(shown=shown)
 
   def set_map(self, found: np.ndarray) -> None:

@@ -32,12 +32,14 @@ class _Sighting(NamedTuple):
     row: float64 [14], its box and landmarks; NaN for landmarks that there are none of or that
       cannot be believed.
     sure: whether it is of the same face as the one before.
+    thorough: whether its frame was searched more thoroughly than most.
   """
 
   frame: int
   face: Face
   row: np.ndarray
   sure: bool
+  thorough: bool
 
 
 class Path:
@@ -49,18 +51,19 @@ class Path:
   def __len__(self) -> int:
     return len(self._sightings)
 
-  def add(self, frame: int, face: Face, sure: bool) -> None:
+  def add(self, frame: int, face: Face, sure: bool, thorough: bool = False) -> None:
     """Appends a detection, in a frame after those of the others.
 
     Args:
       frame: its number.
       face: as it was detected.
       sure: whether it is of the same face as the one before; if not, the path jumps.
+      thorough: whether its frame was searched more thoroughly than most.
     """
     points = face.landmarks if crops.level(face) else None
     landmarks = np.full(10, np.nan) if points is None else np.ravel(np.asarray(points, np.float64))
     row = np.concatenate([np.asarray(face.box, np.float64), landmarks])
-    self._sightings.append(_Sighting(frame, face, row, sure))
+    self._sightings.append(_Sighting(frame, face, row, sure, thorough))
 
   def forget(self, frame: int) -> None:
     """Drops the detections before a frame, but never the last."""
@@ -91,6 +94,10 @@ class Path:
       elif not after.sure and after.frame - hold <= frame <= before.frame:
         found.append(after.face)
     return tuple(found)
+
+  def elusive(self, frame: int, reach: int) -> bool:
+    """Tells whether the detections up to `reach` frames away are of thorough searches only."""
+    return all(s.thorough for s in self._sightings if abs(s.frame - frame) <= reach)
 
   def score(self, frame: int, reach: int) -> float:
     """Returns the greatest score of the detections up to `reach` frames away."""

@@ -7,7 +7,7 @@ frames late, so that it knows what comes after each of them:
   detected  the face was found in this frame;
   bridged   it was missed for up to `bridge` frames between two detections of its track;
   held      it was not found yet, or no more, for up to `hold` frames before the first and after the
-            last detection of its track.
+            last detection of its track; `late` where only thorough searches find it.
 
 Every detection belongs to a track, whatever its score: one that nothing continues is a track of its
 own. A track that jumps, to where it was not expected, may have gone over to another face: what lies
@@ -30,12 +30,8 @@ from anon_jax.inference.smoothing import Path, centre, enlarged, moved, widened
 _GAIN = 0.75  # of a track's velocity, for what was measured last
 # By so much of its sides the box of a face that was not found grows on each side, for each frame
 # that the nearest detection is away: faces do not move on straight lines. It is as large as the
-# largest of its track around, besides: one frame of five is searched in other ways than the others,
-# and boxes differ. Of eight clips' detections taken away at random in one to three frames in a row,
-# 3 of 786 were not wholly covered, all of one false alarm. Where the detections in a row may lie
-# frames apart, as those of what is found in every fifth frame only, it is 9 of 422, all but two of
-# them of false alarms. Both and the long bridge cost from 0 % of what is covered (one large face)
-# to 24 % (a crowd).
+# largest of its track around, besides: some frames are searched in other ways, and boxes differ.
+# docs/anonymize.md says how often that is not enough.
 _GROWN = 0.1
 # Shares of the way that a held face would have gone: it may be anywhere on it.
 _WAY = (0.5, 1.0)
@@ -51,24 +47,31 @@ class Settings:
       is found in every fifth frame only leave one of 19.
     hold: by how many frames a track is prolonged at either end.
     smooth: radius of the window in which crops are smoothed; 0: not at all.
+    late: by how many it is where only thorough searches found it there, so many frames apart.
   """
 
   lookahead: int = 25
   bridge: int = 20
   hold: int = 5
   smooth: int = 4
+  late: int = 0
 
   def __post_init__(self) -> None:
-    if min(self.bridge, self.hold, self.smooth) < 0:
-      raise InferenceError(
-        f'bridge={self.bridge}, hold={self.hold}, smooth={self.smooth}; give 0 frames or more.'
-      )
-    least = max(self.bridge, self.hold, self.smooth) + scenes.DELAY
+    reaches = {name: getattr(self, name) for name in ('bridge', 'hold', 'smooth', 'late')}
+    given = ', '.join(f'{name}={frames}' for name, frames in reaches.items())
+    if min(reaches.values()) < 0:
+      raise InferenceError(f'{given}; give 0 frames or more.')
+    least = max(reaches.values()) + scenes.DELAY
     if self.lookahead < least:
       raise InferenceError(
         f'lookahead={self.lookahead}; give {least} frames or more: {scenes.DELAY} for scene cuts '
-        f'beside bridge={self.bridge}, hold={self.hold} and smooth={self.smooth}.'
+        f'beside {given}.'
       )
+
+  @property
+  def reach(self) -> int:
+    """The most frames that a detection has a say in, before it or after it."""
+    return max(self.bridge, self.hold, self.late)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +127,7 @@ class _Waiting(NamedTuple):
   faces: tuple[Face, ...]
   size: tuple[int, int]
   resized: bool
+  thorough: bool
 
 
 class _Known(NamedTuple):
@@ -138,10 +142,10 @@ class _Known(NamedTuple):
 class _Track:
   """A face through one scene."""
 
-  def __init__(self, number: int, scene: int, frame: int, face: Face):
+  def __init__(self, number: int, scene: int, frame: int, face: Face, thorough: bool):
     self.number, self.scene = number, scene
     self.path = Path()
-    self.path.add(frame, face, sure=True)
+    self.path.add(frame, face, True, thorough)
     self.newest = face
     self._velocity: np.ndarray | None = None
 
@@ -156,20 +160,21 @@ class _Track:
       return self.newest, self.newest
     return moved(self.newest, self._velocity * (frame - self.path.last)), self.newest
 
-  def add(self, frame: int, face: Face) -> None:
+  def add(self, frame: int, face: Face, thorough: bool) -> None:
     """Takes the track's next detection."""
     sure = association.sure(self.expected(frame), face)
     measured = (centre(face) - centre(self.newest)) / (frame - self.path.last)
     old = measured if self._velocity is None else self._velocity
     self._velocity = old + _GAIN * (measured - old)
-    self.path.add(frame, face, sure)
+    self.path.add(frame, face, sure, thorough)
     self.newest = face
 
   def at(self, frame: int, size: tuple[int, int], settings: Settings) -> Tracked | None:
     """Returns the face in a frame of its scene; None where it has none."""
-    path, reach = self.path, max(settings.bridge, settings.hold)
+    path, reach = self.path, settings.reach
     end = min(max(frame, path.first), path.last)
-    if abs(frame - end) > settings.hold:
+    late = settings.late if path.elusive(end, settings.late) else 0
+    if abs(frame - end) > max(settings.hold, late):
       return None
     regions = path.around(end)
     state: Literal['detected', 'bridged', 'held'] = 'detected'
@@ -180,20 +185,24 @@ class _Track:
         return None
       regions = (
         *regions,
-        *(self._doubtful(moved(regions[0], way * s), frame, reach) for s in _WAY),
+        *(self._doubtful(moved(regions[0], way * s), frame, reach, settings.hold) for s in _WAY),
       )
     elif len(regions) > 1:
       state = 'bridged'
-      between = self._doubtful(path.interpolated(frame), frame, reach)
+      between = self._doubtful(path.interpolated(frame), frame, reach, settings.bridge)
       regions = (regions[0], between, regions[1])
     regions = (*regions, *path.beyond(frame, settings.hold))
     face = path.smoothed(end, settings.smooth, path.score(frame, reach))
     return Tracked(self.number, face, regions, state)
 
-  def _doubtful(self, face: Face, frame: int, reach: int) -> Face:
-    """Returns a face that was not detected in a frame, as large as it may be there."""
+  def _doubtful(self, face: Face, frame: int, reach: int, most: int) -> Face:
+    """Returns a face that was not detected in a frame, as large as it may be there.
+
+    It is grown for at most so many frames: over the long way before a late detection it would grow
+    over its neighbours.
+    """
     wide = widened(face, self.path.extent(frame, reach))
-    return enlarged(wide, _GROWN * self.path.away(frame))
+    return enlarged(wide, _GROWN * min(self.path.away(frame), most))
 
 
 def _shows(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:
@@ -218,7 +227,11 @@ class Tracker:
     self._size: tuple[int, int] | None = None
 
   def push(
-    self, faces: Sequence[Face], thumbnail: np.ndarray, size: tuple[int, int]
+    self,
+    faces: Sequence[Face],
+    thumbnail: np.ndarray,
+    size: tuple[int, int],
+    thorough: bool = False,
   ) -> list[TrackedFrame]:
     """Takes the next frame.
 
@@ -226,6 +239,7 @@ class Tracker:
       faces: its detections, in its pixels.
       thumbnail: of the frame, by `scenes.thumbnail`.
       size: width and height of the frame.
+      thorough: whether it was searched more thoroughly than most.
 
     Returns:
       The frame `lookahead` frames ago; nothing for the first ones of a stream.
@@ -235,7 +249,7 @@ class Tracker:
     """
     resized = self._size is not None and size != self._size
     self._size = size
-    self._waiting.append(_Waiting(tuple(faces), size, resized))
+    self._waiting.append(_Waiting(tuple(faces), size, resized, thorough))
     self._pushed += 1
     for begins in self._scenes.push(thumbnail):
       self._join(begins)
@@ -265,9 +279,10 @@ class Tracker:
     tracks = association.pairs(expected, reach, waiting.faces)
     for place, face in enumerate(waiting.faces):
       if place in tracks:
-        alive[tracks[place]].add(frame, face)
+        alive[tracks[place]].add(frame, face, waiting.thorough)
       else:
-        self._tracks.append(_Track(self._numbered, self._scene, frame, face))
+        track = _Track(self._numbered, self._scene, frame, face, waiting.thorough)
+        self._tracks.append(track)
         self._numbered += 1
 
   def _finish(self) -> TrackedFrame:
@@ -275,7 +290,7 @@ class Tracker:
     index, scene, size, begins = self._known.popleft()
     settings = self._settings
     found = [track.at(index, size, settings) for track in self._tracks if track.scene == scene]
-    reach = max(settings.bridge, settings.hold) + 1
+    reach = settings.reach + 1
     self._tracks = [track for track in self._tracks if index - track.path.last <= reach]
     for track in self._tracks:
       track.path.forget(index - 2 * reach - settings.smooth)

@@ -33,6 +33,8 @@ MAX_PIXELS = 50_000_000
 FORMATS = 'mov,matroska,avi,mpegts,mpeg,flv,ogg'
 # Of these, every packet is one picture that is shown: a decoder that leaves one out is noticed.
 _ONE_PICTURE_A_PACKET = ('h264', 'hevc')
+# Seconds by which a file has to last longer than what it shows, for its list of frames to count.
+_LEAST_MISSING = 0.2
 
 
 def opened(file: BinaryIO) -> av.container.InputContainer:
@@ -120,7 +122,7 @@ def frames(
   Raises:
     RefusedVideo: a part is damaged, or the size or the clock jumps.
   """
-  number, packets, clock = 0, 0, Clock(stream)
+  number, packets, first, end, clock = 0, 0, 0, 0, Clock(stream)
   size: tuple[int, int] | None = None
   rhythm = Rhythm() if container.format.name == 'avi' else None
   try:
@@ -143,7 +145,9 @@ def frames(
           )
         if rhythm:
           frame.pts = rhythm.time(frame)
-        yield frame, *clock.time(frame, number)
+        time, duration = clock.time(frame, number)
+        yield frame, time, duration
+        first, end = first if number else time, time + duration
         number += 1
   except MemoryError:
     raise
@@ -154,6 +158,21 @@ def frames(
   if stream.codec_context.name in _ONE_PICTURE_A_PACKET and number < packets:
     raise RefusedVideo(
       f'is damaged: {packets - number} of its {packets} frames do not decode; give a sound copy'
+    )
+  _require_whole(stream, packets, end - first)
+
+
+def _require_whole(stream: av.VideoStream, packets: int, shown: int) -> None:
+  """Raises RefusedVideo where a file lists more frames than it has, and lasts longer, too.
+
+  Each alone means nothing: a list of edits may leave frames out, and sound may last longer.
+  """
+  container: Any = stream.container
+  length = (container.duration or 0) / av.time_base
+  missing = length - float(shown * (stream.time_base or 0))
+  if packets < stream.frames and missing > _LEAST_MISSING:
+    raise RefusedVideo(
+      f'is damaged: of its {stream.frames} frames there are {packets}; give a sound copy'
     )
 
 
@@ -194,7 +213,7 @@ def _said_frames(stream: av.VideoStream, rate: Fraction) -> int:
 
 
 def _hearing() -> Callable[[], bytes]:
-  """Returns a function for what FFmpeg complains of in the structure of Matroska files.
+  """Returns a function for what FFmpeg complains of in the structure of Matroska and FLV files.
 
   Where one is broken, FFmpeg says so on stderr, leaves a part out, and goes on.
   """
@@ -210,7 +229,7 @@ def _hearing() -> Callable[[], bytes]:
       said = os.read(listening, 1 << 16)
     except BlockingIOError:
       return b''
-    return said if b'[matroska,webm @' in said else b''
+    return said if b'[matroska,webm @' in said or b'[flv @' in said else b''
 
   return complaints
 

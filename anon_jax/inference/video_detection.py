@@ -9,7 +9,12 @@ import numpy as np
 
 from anon_jax.inference import scenes
 from anon_jax.inference.faces import Face
+from anon_jax.inference.looks import LATE, Look, Outlook
 from anon_jax.inference.video_reading import Frame
+
+# So many pixels of frames wait at most, where that is more than each thread needs: who takes them
+# does so by the dozen, and the threads shall compute meanwhile.
+_PIXELS = 12_000_000
 
 
 class Searched(NamedTuple):
@@ -18,11 +23,13 @@ class Searched(NamedTuple):
   Attributes:
     frame: as it was given.
     faces: its detections.
+    look: how it was searched.
     thumbnail: by `scenes.thumbnail`.
   """
 
   frame: Frame
   faces: Sequence[Face]
+  look: Look
   thumbnail: np.ndarray
 
 
@@ -30,18 +37,19 @@ class Search:
   """Searches frames on threads and gives them back in order; a context manager.
 
   onnxruntime computes without Python's lock, so the threads compute beside each other and beside
-  whoever takes the frames. So many frames wait that each thread has its next one at hand.
+  whoever takes the frames.
 
   Args:
-    detect: finds the faces of uint8 [h, w, 3]; told whether a quick look is enough.
+    detect: finds the faces of uint8 [h, w, 3], told how thoroughly.
     threads: how many; with 1 nothing is called from another thread than the caller's.
   """
 
-  def __init__(self, detect: Callable[[np.ndarray, bool], Sequence[Face]], threads: int):
+  def __init__(self, detect: Callable[[np.ndarray, Look], Sequence[Face]], threads: int):
     self._detect = detect
-    self._ahead = threads + 1 if threads > 1 else 0
+    self._threads = threads
     self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
     self._waiting: deque[Future[Searched]] = deque()
+    self._outlook = Outlook()
 
   def __enter__(self) -> 'Search':
     return self
@@ -50,24 +58,33 @@ class Search:
     if self._pool:
       self._pool.shutdown(cancel_futures=True)
 
-  def push(self, frame: Frame, quick: bool) -> list[Searched]:
-    """Takes the next frame; returns those that are done by turn, waiting for them.
+  def push(self, frame: Frame) -> list[Searched]:
+    """Takes the next frame; returns those that are done by turn, waiting for them if need be.
 
     Raises:
       InferenceError: the detector failed.
     """
+    height, width = frame.pixels.shape[:2]
+    look = self._outlook.next((width, height))
     if not self._pool:
-      return [self._search(frame, quick)]
-    self._waiting.append(self._pool.submit(self._search, frame, quick))
-    return self._done(self._ahead)
+      return [self._learnt(self._search(frame, look))]
+    self._waiting.append(self._pool.submit(self._search, frame, look))
+    wait = min(max(_PIXELS // (height * width), self._threads + 1), LATE - 1)
+    return self._done(wait)
 
   def flush(self) -> list[Searched]:
     """Returns the frames that are left; raises as `push`."""
     return self._done(0)
 
   def _done(self, left: int) -> list[Searched]:
-    return [self._waiting.popleft().result() for _ in range(len(self._waiting) - left)]
+    return [
+      self._learnt(self._waiting.popleft().result()) for _ in range(len(self._waiting) - left)
+    ]
 
-  def _search(self, frame: Frame, quick: bool) -> Searched:
-    faces = self._detect(frame.pixels, quick)
-    return Searched(frame, faces, scenes.thumbnail(frame.pixels))
+  def _learnt(self, searched: Searched) -> Searched:
+    self._outlook.learn(searched.faces)
+    return searched
+
+  def _search(self, frame: Frame, look: Look) -> Searched:
+    faces = self._detect(frame.pixels, look)
+    return Searched(frame, faces, look, scenes.thumbnail(frame.pixels))

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from anon_jax.inference import association, covering, crops
+from anon_jax.inference import association, covering, crops, looks
 from anon_jax.inference.decisions import Cast, Decision, Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, Entry, sha256_of
 from anon_jax.inference.paths import shown
-from anon_jax.inference.tracking import Tracked, TrackedFrame, Tracker
+from anon_jax.inference.tracking import Settings, Tracked, TrackedFrame, Tracker
 from anon_jax.inference.video_detection import Search, Searched
 from anon_jax.inference.video_reading import Frame, VideoReader
 from anon_jax.inference.video_results import Track, VideoResult
@@ -32,9 +32,6 @@ if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait fo
 
 # Frames are anonymized together until they have so many faces, or there are so many of them.
 _FACES, _PIXELS = 16, 12_000_000
-# One frame of so many is searched as a photograph is, for turned, tiny and picture-filling faces,
-# too. What is found in those only is bridged between them, and held as long before the first one.
-SEARCHED = 5
 # Intersection over union from which a held face and a detected one are one face in two tracks.
 _SAME = 0.5
 
@@ -94,8 +91,8 @@ def anonymize_video(
     ) as writer:
       work = _Work(anonymizer, writer, name, tell)
       with Search(anonymizer.detect, anonymizer.threads) as search:
-        for number, frame in enumerate(reader):
-          work.take(search.push(frame, quick=number % SEARCHED != 0))
+        for frame in reader:
+          work.take(search.push(frame))
         work.take(search.flush())
       work.finish()
       result = work.result
@@ -155,17 +152,18 @@ class _Work:
     tell: Callable[[int], object],
   ):
     self._anonymizer, self._writer, self._name, self._tell = anonymizer, writer, name, tell
-    self._tracker, self._cast = Tracker(), Cast()
+    self._tracker, self._cast = Tracker(Settings(late=looks.PERIOD - 1)), Cast()
     self._late: deque[Frame] = deque()  # read, and not yet back from the tracker
     self._ready: list[tuple[Frame, TrackedFrame]] = []
     self.result = VideoResult()
 
   def take(self, searched: Sequence[Searched]) -> None:
     """Takes the next frames and the faces in them."""
-    for frame, faces, thumbnail in searched:
+    for frame, faces, look, thumbnail in searched:
       height, width = frame.pixels.shape[:2]
       self._late.append(frame)
-      self._gather(self._tracker.push(faces, thumbnail, (width, height)))
+      size, thorough = (width, height), not look.glance
+      self._gather(self._tracker.push(faces, thumbnail, size, thorough))
 
   def finish(self) -> None:
     """Writes what is left after the last frame."""
