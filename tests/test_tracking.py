@@ -160,6 +160,16 @@ def test_a_face_that_is_lost_while_it_moves_is_covered_where_it_was_and_where_it
     assert covers(found[i], face(208, 150).box) and covers(found[i], face(100 + 12 * i, 150).box)
 
 
+def test_a_face_that_another_one_hides_is_covered_where_it_moves_on():
+  # One moves until frame 9 and is lost; from frame 11 on its track has taken over another one.
+  frames = [[face(100 + 8 * i, 150)] for i in range(10)]
+  frames += [[], *[[face(190 - 8 * i, 122)] for i in range(15)]]
+  found = track(frames)
+  assert {tracked.track for frame in found for tracked in frame.faces} == {0}
+  assert all(covers(found[i], face(100 + 8 * i, 150).box) for i in range(15))
+  assert all(covers(found[i], face(190 - 8 * (i - 11), 122).box) for i in range(6, 26))
+
+
 def test_a_face_that_leaves_the_picture_is_not_held():
   # The right edge is at 400: of a box 32 pixels wide nothing is left from x = 416 on.
   found = track([[face(300 + 20 * i, 150)] if i < 5 else [] for i in range(12)])

@@ -85,15 +85,24 @@ class Path:
     before, after = self._around(frame)
     return (before.face,) if before.frame == frame else (before.face, after.face)
 
-  def beyond(self, frame: int, hold: int) -> tuple[Face, ...]:
-    """Returns the detections beyond jumps of the path, up to `hold` frames from a frame."""
+  def beyond(self, frame: int, hold: int) -> list[tuple[Face, np.ndarray, int]]:
+    """Returns what may be in a frame besides, where the path jumps up to `hold` frames from it.
+
+    Returns:
+      The detections beyond the jumps, by how much each face has moved from there on, (x, y), if it
+      moves steadily, and by how many frames it is away.
+    """
     found = []
-    for before, after in itertools.pairwise(self._sightings):
-      if not after.sure and after.frame <= frame <= before.frame + hold:
-        found.append(before.face)
-      elif not after.sure and after.frame - hold <= frame <= before.frame:
-        found.append(after.face)
-    return tuple(found)
+    for place, (before, after) in enumerate(itertools.pairwise(self._sightings), 1):
+      if after.sure:
+        continue
+      if before.frame < frame <= before.frame + hold:
+        way = _velocity(self._part(place - 1)[-_RECENT:]) * (frame - before.frame)
+        found.append((before.face, way, frame - before.frame))
+      if after.frame - hold <= frame < after.frame:
+        way = _velocity(self._part(place)[:_RECENT]) * (frame - after.frame)
+        found.append((after.face, way, after.frame - frame))
+    return found
 
   def elusive(self, frame: int, reach: int) -> bool:
     """Tells whether the detections up to `reach` frames away are of thorough searches only."""
@@ -128,9 +137,8 @@ class Path:
 
   def velocity(self, at_end: bool) -> np.ndarray:
     """Returns by how much the face moves in a frame, (x, y), when it appears or disappears."""
-    few = self._sightings[-_RECENT:] if at_end else self._sightings[:_RECENT]
-    frames = few[-1].frame - few[0].frame
-    return (centre(few[-1].face) - centre(few[0].face)) / max(1, frames)
+    part = self._part(-1 if at_end else 0)
+    return _velocity(part[-_RECENT:] if at_end else part[:_RECENT])
 
   def smoothed(self, frame: int, radius: int, score: float) -> Face:
     """Returns the face whose crop does not jitter, in a frame from the first to the last.
@@ -156,6 +164,14 @@ class Path:
           return face
     return _face(raw, score)
 
+  def _part(self, place: int) -> list[_Sighting]:
+    """Returns the detections between the two jumps around that of a place."""
+    place %= len(self._sightings)
+    jumps = [number for number, sighting in enumerate(self._sightings) if not sighting.sure]
+    start = max((number for number in jumps if number <= place), default=0)
+    end = min((number for number in jumps if number > place), default=len(self._sightings))
+    return self._sightings[start:end]
+
   def _around(self, frame: int) -> tuple[_Sighting, _Sighting]:
     before = next(s for s in reversed(self._sightings) if s.frame <= frame)
     after = next(s for s in self._sightings if s.frame >= frame)
@@ -165,6 +181,12 @@ class Path:
     before, after = self._around(frame)
     share = (frame - before.frame) / max(1, after.frame - before.frame)
     return before.row + share * (after.row - before.row)
+
+
+def _velocity(few: list[_Sighting]) -> np.ndarray:
+  """Returns by how much a face moves in a frame, (x, y), by some detections in a row."""
+  frames = few[-1].frame - few[0].frame
+  return (centre(few[-1].face) - centre(few[0].face)) / max(1, frames)
 
 
 def centre(face: Face) -> np.ndarray:

@@ -183,26 +183,24 @@ class _Track:
       way = path.velocity(frame > end) * (frame - end)
       if not _shows(moved(regions[0], way).box, size):
         return None
-      regions = (
-        *regions,
-        *(self._doubtful(moved(regions[0], way * s), frame, reach, settings.hold) for s in _WAY),
-      )
+      away = min(abs(frame - end), settings.hold)  # grown for longer, it would cover its neighbours
+      regions = (*regions, *self._onwards(regions[0], way, frame, reach, away))
     elif len(regions) > 1:
       state = 'bridged'
-      between = self._doubtful(path.interpolated(frame), frame, reach, settings.bridge)
+      between = self._doubtful(path.interpolated(frame), frame, reach, path.away(frame))
       regions = (regions[0], between, regions[1])
-    regions = (*regions, *path.beyond(frame, settings.hold))
+    for other, way, away in path.beyond(frame, settings.hold):
+      regions = (*regions, other, *self._onwards(other, way, frame, reach, away))
     face = path.smoothed(end, settings.smooth, path.score(frame, reach))
     return Tracked(self.number, face, regions, state)
 
-  def _doubtful(self, face: Face, frame: int, reach: int, most: int) -> Face:
-    """Returns a face that was not detected in a frame, as large as it may be there.
+  def _onwards(self, face: Face, way: np.ndarray, frame: int, reach: int, away: int) -> list[Face]:
+    """Returns where a face may be that was seen so many frames away, if it went on such a way."""
+    return [self._doubtful(moved(face, way * share), frame, reach, away) for share in _WAY]
 
-    It is grown for at most so many frames: over the long way before a late detection it would grow
-    over its neighbours.
-    """
-    wide = widened(face, self.path.extent(frame, reach))
-    return enlarged(wide, _GROWN * min(self.path.away(frame), most))
+  def _doubtful(self, face: Face, frame: int, reach: int, away: int) -> Face:
+    """Returns a face that was not detected in a frame, as large as it may be there."""
+    return enlarged(widened(face, self.path.extent(frame, reach)), _GROWN * away)
 
 
 def _shows(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:
