@@ -1,0 +1,73 @@
+"""The ways of anonymizing that an evaluation sets side by side: the rows of its tables."""
+
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from anon_jax.inference.anonymizer import Anonymizer
+
+_NAME = re.compile(r'[a-z][a-z0-9_]*', re.ASCII)
+
+
+class System(NamedTuple):
+  """A way of anonymizing.
+
+  Attributes:
+    name: of its folder and of its key in results.json.
+    title: of its row.
+    method: of `Anonymizer`; '' where pictures are not changed, or another system made them.
+    size: block of 'pixelate', kernel of 'blur'; 0 for other methods.
+    folder: of another system's pictures, under the names of the originals.
+  """
+
+  name: str
+  title: str
+  method: str = ''
+  size: int = 0
+  folder: pathlib.Path | None = None
+
+  def anonymizer(self, weights: str, key: bytes) -> Anonymizer:
+    """Returns what anonymizes so; faces are always given to it.
+
+    Raises:
+      WeightsError: the trained networks cannot be loaded.
+    """
+    sizes = {'pixelate': {'block': self.size}, 'blur': {'kernel': self.size}}.get(self.method, {})
+    return Anonymizer.from_pretrained(
+      weights or None, method=self.method, key=key, detector=lambda picture: [], **sizes
+    )
+
+
+ORIGINAL = System('original', 'original')
+METHOD = System('method', 'AnonymizationNet and HarmonizationNet', 'synthesize')
+# In the order of the paper's tables; the positive control first, the negative one last.
+SYSTEMS = (
+  ORIGINAL,
+  System('pixelate_16', 'pixelization 16 x 16', 'pixelate', 16),
+  System('pixelate_8', 'pixelization 8 x 8', 'pixelate', 8),
+  System('blur_9', 'blur 9 x 9', 'blur', 9),
+  System('blur_17', 'blur 17 x 17', 'blur', 17),
+  METHOD,
+  System('fill', 'solid fill', 'fill'),
+)
+
+
+def others(text: str) -> Sequence[System]:
+  """Reads further rows: 'name=folder', several of them with commas between.
+
+  Raises:
+    ValueError: another form, a name that is taken, or a folder that is not there.
+  """
+  found: list[System] = []
+  for part in filter(None, (part.strip() for part in text.split(','))):
+    name, equals, folder = part.partition('=')
+    path = pathlib.Path(folder).expanduser()
+    if not equals or not _NAME.fullmatch(name):
+      raise ValueError(f'{part!r} is not of the form name=folder, with a name such as ciagan.')
+    if name in {system.name for system in (*SYSTEMS, *found)}:
+      raise ValueError(f'the name {name!r} is taken; choose another one.')
+    if not path.is_dir():
+      raise ValueError(f'{folder!r} of {name!r} is not a folder.')
+    found.append(System(name, f'{name} (given pictures)', folder=path.absolute()))
+  return found
