@@ -20,6 +20,7 @@ from anon_jax import config as configs
 from anon_jax import experiment, parallel, train, workdir
 from anon_jax.checkpoints import CheckpointError, Checkpoints
 from anon_jax.data.errors import DatasetError
+from anon_jax.inference.errors import InferenceError
 from anon_jax.nets.frozen import WeightsError
 
 _CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
@@ -36,7 +37,9 @@ class RunError(ValueError):
 def run(config: Any, folder: pathlib.Path, mode: str) -> int:
   """Trains or evaluates; returns the exit code."""
   # Unknown fields are named before anything is resolved or read.
-  configs.check(config, jax.device_count())
+  named = configs.check(config, jax.device_count())
+  if named.stage in configs.EVALUATIONS:
+    return _evaluate_systems(named, folder, mode)
   if mode == 'evaluate':
     return _evaluate(config, folder)
   checked = configs.check(experiment.resolve(config), jax.device_count())
@@ -79,6 +82,19 @@ def _evaluate(config: Any, folder: pathlib.Path) -> int:
   finally:
     saved.close()
   built.evaluate(state, step)
+  print((folder / 'results.md').read_text())
+  return 0
+
+
+def _evaluate_systems(config: Any, folder: pathlib.Path, mode: str) -> int:
+  """Measures exported networks, and what stands beside them."""
+  if mode != 'evaluate':
+    raise RunError(f'stage {config.stage!r} trains nothing; give --mode=evaluate.')
+  from anon_jax import protocols  # it imports matplotlib, which training does without
+
+  with workdir.claimed(folder):
+    workdir.require_same_measurement(folder, config.to_dict())
+    protocols.run(config, folder)
   print((folder / 'results.md').read_text())
   return 0
 
@@ -141,7 +157,7 @@ def _guarded(argv: Sequence[str]) -> int:
     return _main(argv)
   except (configs.ConfigError, workdir.WorkdirError, RunError) as error:
     _fail(str(error), USAGE_ERROR)
-  except (DatasetError, WeightsError, CheckpointError) as error:
+  except (DatasetError, WeightsError, CheckpointError, InferenceError) as error:
     _fail(str(error), DATA_ERROR)
   except (OSError, UnicodeError) as error:  # a full disk, a folder that may not be written
     _fail(f'{type(error).__name__}: {error}', DATA_ERROR)

@@ -86,6 +86,18 @@ def require_same_config(
     )
 
 
+def require_same_measurement(workdir: pathlib.Path, given: Mapping[str, Any]) -> None:
+  """Keeps two evaluations, or an evaluation and a run, out of one folder.
+
+  Raises:
+    WorkdirError: it holds something else.
+  """
+  saved = _saved(workdir / 'config.json')
+  if has_checkpoint(workdir) or (saved is not None and saved.get('stage') != given['stage']):
+    raise WorkdirError(f'{workdir} holds another run or evaluation; use another --workdir.')
+  write_facts(workdir, given, {})
+
+
 def require_same_data(workdir: pathlib.Path, given: Mapping[str, str]) -> None:
   """Holds the prepared data against those that the workdir's checkpoints were trained on.
 

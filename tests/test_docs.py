@@ -7,12 +7,12 @@ import re
 import pytest
 from PIL import Image
 
-from anon_jax.config.stages import STAGES
+from anon_jax.config.stages import EVALUATIONS, STAGES
 from anon_jax.data import semantic
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md')])
-FIELDS = {name for stage in STAGES.values() for name in stage.fields}
+FIELDS = {n for stage in (STAGES | EVALUATIONS).values() for n in stage.fields}
 LINK = re.compile(r'\]\(([^()\s]+)\)')
 CODE = re.compile(r'```.*?```|`[^`\n]+`', re.DOTALL)
 

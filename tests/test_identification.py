@@ -7,12 +7,8 @@ import pytest
 import scipy.stats
 
 from anon_jax.evaluation import identification
-from anon_jax.evaluation.identification import (
-  recall_at,
-  recall_in_gallery,
-  verification,
-  verification_of_scores,
-)
+from anon_jax.evaluation.identification import verification, verification_of_scores
+from anon_jax.evaluation.retrieval import ranks_in_gallery, recall_at, recall_in_gallery
 
 
 def _line(*positions):
@@ -89,6 +85,13 @@ def test_a_query_is_not_compared_with_its_source():
   none = recall_in_gallery(query, np.array([1]), gallery, labels, (1,), exclude=np.array([-1]))
   assert found['recall@1']['mean'] == none['recall@1']['mean'] == 1
   assert hidden['recall@1']['mean'] == 0
+
+
+def test_ranks_count_who_is_nearer_than_the_nearest_own_picture():
+  gallery, labels = _line(1, 2, 3, 3, 9), np.array([1, 2, 3, 4, 3])
+  found = ranks_in_gallery(_line(0, 0, 0, 0, 0), np.array([1, 2, 3, 4, 5]), gallery, labels)
+  # 3 and 4 are equally near: each counts against the other; nobody is 5
+  assert found.tolist() == [0, 1, 3, 3, -1]
 
 
 def test_verification_works_out_by_hand():

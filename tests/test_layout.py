@@ -26,6 +26,7 @@ ORDER = (
   ('evaluation',),
   ('inference',),
   ('experiment',),
+  ('protocols',),
   ('main', 'cli'),
 )
 RANK = {name: rank for rank, layer in enumerate(ORDER) for name in layer}

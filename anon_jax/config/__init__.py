@@ -2,5 +2,14 @@
 
 from anon_jax.config.checking import check, defaults, differences, tiny, unknown_field
 from anon_jax.config.field import ConfigError
+from anon_jax.config.stages import EVALUATIONS
 
-__all__ = ['ConfigError', 'check', 'defaults', 'differences', 'tiny', 'unknown_field']
+__all__ = [
+  'EVALUATIONS',
+  'ConfigError',
+  'check',
+  'defaults',
+  'differences',
+  'tiny',
+  'unknown_field',
+]

@@ -8,11 +8,11 @@ from typing import Any
 import ml_collections
 
 from anon_jax.config.field import ConfigError, Field
-from anon_jax.config.stages import STAGES
+from anon_jax.config.stages import EVALUATIONS, STAGES, StageFields
 
 
 def defaults(stage: str) -> ml_collections.ConfigDict:
-  """Returns a config of `stage` with every field at its default."""
+  """Returns a config of a stage, or of an evaluation, with every field at its default."""
   values = {name: field.default for name, field in _fields(stage).items()}
   return ml_collections.ConfigDict(values | {'stage': stage})
 
@@ -20,6 +20,9 @@ def defaults(stage: str) -> ml_collections.ConfigDict:
 def tiny(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """Returns a copy of a config that a test can run in seconds, on procedural faces."""
   config = config.copy_and_resolve_references()
+  if config.stage in EVALUATIONS:
+    config.update(EVALUATIONS[config.stage].tiny)
+    return config
   config.update(
     dataset='procedural_faces',
     manual_dir='',
@@ -38,15 +41,19 @@ def tiny(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   return config
 
 
+def _known() -> dict[str, StageFields]:
+  return STAGES | EVALUATIONS
+
+
 def _fields(stage: Any) -> dict[str, Field]:
-  if stage not in STAGES:
-    raise ConfigError(f'stage={stage!r} is not known; choose one of {sorted(STAGES)}.')
-  return STAGES[stage].fields
+  if stage not in _known():
+    raise ConfigError(f'stage={stage!r} is not known; choose one of {sorted(_known())}.')
+  return _known()[stage].fields
 
 
 def unknown_field(name: str, stage: str = '') -> str:
   """Says that no stage, or not this one, has a field of this name, and which one may be meant."""
-  known = _fields(stage) if stage else {k for name in STAGES for k in _fields(name)}
+  known = _fields(stage) if stage else {k for name in _known() for k in _fields(name)}
   close = difflib.get_close_matches(name, known, 1)
   hint = f'did you mean {close[0]!r}?' if close else 'see docs/configs.md for the fields.'
   return f'{name!r} is not a field of {f"stage {stage!r}" if stage else "any stage"}; {hint}'
@@ -85,6 +92,12 @@ def check(config: Mapping[str, Any], devices: int = 1) -> ml_collections.FrozenC
 
 def _check_together(values: Mapping[str, Any], devices: int) -> None:
   """Refuses fields that are fine one by one and not together."""
+  if values['stage'] in STAGES:
+    _check_training(values, devices)
+  _known()[values['stage']].check_together(values)
+
+
+def _check_training(values: Mapping[str, Any], devices: int) -> None:
   parts = values['mesh_data'] or devices
   if parts > devices:
     raise ConfigError(
@@ -117,7 +130,6 @@ def _check_together(values: Mapping[str, Any], devices: int) -> None:
       f'config.manual_dir={raw!r} is not a folder; give the folder that holds the raw files of '
       f'{values["dataset"]} (docs/data.md shows its layout).'
     )
-  STAGES[values['stage']].check_together(values)
 
 
 def differences(

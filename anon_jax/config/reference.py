@@ -1,7 +1,7 @@
 """docs/configs.md, written from the table of fields: `python -m anon_jax.config.reference`."""
 
-from anon_jax.config import every_stage
-from anon_jax.config.stages import STAGES
+from anon_jax.config import evaluations, every_stage
+from anon_jax.config.stages import EVALUATIONS, STAGES
 
 _HEAD = """# Config fields
 
@@ -14,13 +14,17 @@ is resumed must have the same config; the fields marked *resumable* may change.
 
 
 def reference() -> str:
-  """Returns the Markdown page: one table of fields common to all stages, one for each stage."""
+  """Returns the Markdown page: tables of what stages have in common, and of each one's own."""
   parts = [_HEAD, _table('Every training config', every_stage.FIELDS)]
   for stage, (fields, _, _, extends) in STAGES.items():
     known = STAGES[extends].fields if extends else every_stage.FIELDS
     own = {name: field for name, field in fields.items() if field != known.get(name)}
     more = f'All fields of stage `{extends}`, with the same defaults, and:' if extends else ''
     parts.append(_table(f'Stage `{stage}`', own, more))
+  parts.append(_table('Every evaluation config', evaluations.COMMON))
+  for name, (fields, _, _, _) in EVALUATIONS.items():
+    own = {field: fields[field] for field in fields if field not in evaluations.COMMON}
+    parts.append(_table(f'Evaluation `{name}`', own))
   return '\n'.join(parts)
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from anon_jax.config import (
   ablations,
   anonymize,
+  evaluations,
   every_stage,
   harmonize,
   harmonize_video,
@@ -53,4 +54,14 @@ STAGES: dict[str, StageFields] = {
     )
     for stage in ('single_stage', 'joint')
   },
+}
+
+# What is measured without training anything: no field of every training config belongs to them.
+EVALUATIONS: dict[str, StageFields] = {
+  f'evaluate_{name}': StageFields(evaluations.COMMON | own, evaluations.nothing_together, tiny)
+  for name, own, tiny in (
+    ('lfw', evaluations.LFW, {'pairs': 2}),
+    ('attacks', evaluations.ATTACKS, {'each': 2, 'train_each': 1, 'inversion_steps': 2}),
+    ('celeba', evaluations.CELEBA, {'each': 2, 'diversity_pictures': 1, 'diversity_outputs': 2}),
+  )
 }

@@ -15,7 +15,7 @@ import numpy as np
 from anon_jax import proxy
 from anon_jax.data import pipeline
 from anon_jax.data.identity_batches import IdentitySource
-from anon_jax.evaluation import identification, quality
+from anon_jax.evaluation import diversity, identification, quality
 from anon_jax.evaluation.crop_recognition import CropRecogniser
 from anon_jax.evaluation.intervals import bootstrap_mean
 from anon_jax.proxy import to_signed
@@ -234,8 +234,7 @@ def _distinct(
   found = []
   for place in np.unique(places)[: sizes.maps]:
     controls = rng.permutation(len(centres))[:count]
-    nearest = np.argmax(measurement.many(int(place), controls) @ centres.T, axis=1)
-    found.append(len(np.unique(nearest)))
+    found.append(diversity.distinct_nearest(measurement.many(int(place), controls), centres))
   return {'maps': len(found), 'controls': count, **bootstrap_mean(np.array(found))}
 
 

@@ -44,15 +44,25 @@ class CropRecogniser(NamedTuple):
     return self.recogniser.apply(params, faces)
 
 
+def usual_landmarks(side: int, face_share: float = _FACE_SHARE) -> alignment.Points:
+  """Returns where the landmarks of a level face lie in a square crop of it, in pixels.
+
+  Args:
+    side: of the crop in pixels.
+    face_share: height of the face box as a share of it.
+  """
+  closer = face_share / _FACE_SHARE
+  return tuple(
+    (side * (0.5 + closer * (x - 0.5)), side * (0.5 + closer * (y - 0.5))) for x, y in LANDMARKS
+  )
+
+
 def cut_faces(
   crops: jax.Array, template: alignment.Template, face_share: float = _FACE_SHARE
 ) -> jax.Array:
   """Cuts [b, s, s, 3] to the recogniser's [b, height, width, 3], bilinearly, without turning."""
-  side, closer = crops.shape[1], face_share / _FACE_SHARE
-  points = [
-    (side * (0.5 + closer * (x - 0.5)), side * (0.5 + closer * (y - 0.5))) for x, y in LANDMARKS
-  ]
-  matrix = alignment.fit_similarity(tuple(points), template)
+  points = usual_landmarks(crops.shape[1], face_share)
+  matrix = alignment.fit_similarity(points, template)
   scale = jnp.array([matrix[1, 1], matrix[0, 0]], jnp.float32)
   # The fit's small turn is left out, and its middle kept.
   middle = np.mean(points, axis=0)

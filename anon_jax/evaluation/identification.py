@@ -1,4 +1,4 @@
-"""Recall@k, and verification by AUC, TAR at FAR and EER, from embeddings and identities.
+"""Verification by AUC, TAR at FAR and EER, from embeddings and identities.
 
 Statistics are float64. Squared Euclidean distances decide; for embeddings of unit length that is
 the order of their cosines. Work goes row block by row block, so that memory stays bounded.
@@ -9,104 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from anon_jax.evaluation.intervals import bootstrap_mean
+from anon_jax.evaluation.retrieval import ROWS, block_distances, checked
 
-_ROWS = 512  # queries compared at a time
 FARS = (1e-2, 1e-3)
-
-
-def recall_at(
-  embeddings: np.ndarray, labels: np.ndarray, ks: Sequence[int] = (1, 5), rows: int = _ROWS
-) -> dict[str, Any]:
-  """Recall@k of every picture among all the others (metrics.md 5).
-
-  A picture is kept from finding itself by its index, never by being nearest: a duplicate of
-  another identity must count. A picture without another one of its identity cannot be found; it is
-  counted in `without_match` and left out.
-
-  Args:
-    embeddings: float [n, d].
-    labels: int [n], identities.
-    ks: numbers of neighbours.
-    rows: queries compared at a time.
-
-  Returns:
-    As `recall_in_gallery`.
-  """
-  own = np.arange(len(labels))
-  return recall_in_gallery(embeddings, labels, embeddings, labels, ks, exclude=own, rows=rows)
-
-
-def recall_in_gallery(
-  queries: np.ndarray,
-  query_labels: np.ndarray,
-  gallery: np.ndarray,
-  gallery_labels: np.ndarray,
-  ks: Sequence[int] = (1, 5),
-  *,
-  exclude: np.ndarray | None = None,
-  rows: int = _ROWS,
-) -> dict[str, Any]:
-  """Share of queries whose identity is among their k nearest gallery pictures.
-
-  Ties count against: a query is found within k if fewer than k pictures of other identities are
-  as near as its own identity's nearest one, or nearer. So embeddings that are all equal score 0.
-
-  Args:
-    queries: float [q, d].
-    query_labels: int [q].
-    gallery: float [g, d].
-    gallery_labels: int [g].
-    ks: numbers of neighbours.
-    exclude: int [q], the position in the gallery that each query must not be compared with (its
-      source picture), -1 for none; None compares with all.
-    rows: queries compared at a time.
-
-  Returns:
-    `count` of queries with a match in the gallery, `without_match`, and for each k `recall@k`:
-    mean and 95 % bootstrap interval over queries.
-
-  Raises:
-    ValueError: shapes that do not fit, NaN or infinity, or k below 1.
-  """
-  queries, query_labels = _checked('queries', queries, query_labels)
-  gallery, gallery_labels = _checked('gallery', gallery, gallery_labels)
-  if queries.shape[1] != gallery.shape[1]:
-    raise ValueError(
-      f'Queries have {queries.shape[1]} dimensions, the gallery has {gallery.shape[1]}.'
-    )
-  if exclude is not None:
-    exclude = np.asarray(exclude)
-    if exclude.shape != query_labels.shape or exclude.max() >= len(gallery):
-      raise ValueError(
-        f'exclude has shape {exclude.shape} and goes up to {exclude.max(initial=-1)}; expected one '
-        f'position in the gallery of {len(gallery)} for each of {len(queries)} queries.'
-      )
-  if not ks or min(ks) < 1:
-    raise ValueError(f'ks={list(ks)}; every k must be 1 or more.')
-  nearer = np.full(len(queries), -1)  # gallery pictures of others up to the nearest own one
-  for block, distances in _distances(queries, gallery, rows):
-    own = query_labels[block, None] == gallery_labels[None, :]
-    compared = np.ones_like(own)
-    if exclude is not None:
-      hidden = exclude[block]
-      row = np.flatnonzero(hidden >= 0)
-      compared[row, hidden[row]] = False
-    best = np.where(own & compared, distances, np.inf).min(axis=1)
-    count = (~own & compared & (distances <= best[:, None])).sum(axis=1)
-    nearer[block] = np.where(np.isfinite(best), count, -1)
-  ranks = nearer[nearer >= 0]
-  result: dict[str, Any] = {'count': len(ranks), 'without_match': len(nearer) - len(ranks)}
-  for k in ks:
-    result[f'recall@{k}'] = bootstrap_mean(ranks < k)
-  return result
 
 
 def verification(
   embeddings: np.ndarray,
   labels: np.ndarray,
   fars: Sequence[float] = FARS,
-  rows: int = _ROWS,
+  rows: int = ROWS,
 ) -> dict[str, Any]:
   """AUC, EER and TAR at FAR over all pairs of pictures; every pair counts once.
 
@@ -124,10 +36,10 @@ def verification(
   Raises:
     ValueError: shapes that do not fit, NaN or infinity, no genuine or no impostor pair.
   """
-  embeddings, labels = _checked('embeddings', embeddings, labels)
+  embeddings, labels = checked('embeddings', embeddings, labels)
 
   def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for block, distances in _distances(embeddings, embeddings, rows):
+    for block, distances in block_distances(embeddings, embeddings, rows):
       once = np.arange(len(labels))[None, :] > np.arange(len(labels))[block, None]
       same = labels[block, None] == labels[None, :]
       yield -distances[once & same], -distances[once & ~same]
@@ -165,7 +77,7 @@ def verification_of_scores(
 
 
 def accept_threshold(
-  embeddings: np.ndarray, labels: np.ndarray, far: float, rows: int = _ROWS
+  embeddings: np.ndarray, labels: np.ndarray, far: float, rows: int = ROWS
 ) -> float:
   """The smallest cosine that at most the share `far` of pairs of two identities lies above.
 
@@ -181,9 +93,9 @@ def accept_threshold(
   Raises:
     ValueError: shapes that do not fit, NaN or infinity, or no pair of two identities.
   """
-  embeddings, labels = _checked('embeddings', embeddings, labels)
+  embeddings, labels = checked('embeddings', embeddings, labels)
   kept, count = np.empty(0), 0
-  for block, distances in _distances(embeddings, embeddings, rows):
+  for block, distances in block_distances(embeddings, embeddings, rows):
     once = np.arange(len(labels))[None, :] > np.arange(len(labels))[block, None]
     impostor = distances[once & (labels[block, None] != labels[None, :])]
     count += len(impostor)
@@ -260,31 +172,3 @@ def _equal_error(
   after = int(np.argmax(gap <= 0))  # never 0, where the gap is 1
   share = gap[after - 1] / (gap[after - 1] - gap[after])
   return float(far[after - 1] + share * (far[after] - far[after - 1]))
-
-
-def _checked(what: str, vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  vectors, labels = np.asarray(vectors, np.float64), np.asarray(labels)
-  if vectors.ndim != 2 or labels.shape != vectors.shape[:1] or not len(vectors):
-    raise ValueError(
-      f'The {what} have shape {vectors.shape} and labels of shape {labels.shape}; expected '
-      f'[n, d] and [n].'
-    )
-  if not np.isfinite(vectors).all():
-    raise ValueError(f'The {what} hold NaN or infinity.')
-  return vectors, labels
-
-
-def _distances(
-  queries: np.ndarray, gallery: np.ndarray, rows: int
-) -> Iterator[tuple[slice, np.ndarray]]:
-  """Yields blocks of queries and their squared distances to the gallery, float64 [rows, g].
-
-  The distances are rounded to a grid that is far finer than the embeddings' own float32 rounding
-  and coarser than that of the products here, so that equal embeddings are equally near.
-  """
-  own, others = (np.sum(np.square(vectors), axis=1) for vectors in (queries, gallery))
-  grid = 2.0**-36 * max(own.max(), others.max()) or 1.0
-  for start in range(0, len(queries), rows):
-    block = slice(start, min(start + rows, len(queries)))
-    squared = own[block, None] + others[None, :] - 2 * queries[block] @ gallery.T
-    yield block, np.maximum(np.round(squared / grid), 0.0) * grid

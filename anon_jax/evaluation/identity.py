@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from anon_jax import parallel
-from anon_jax.evaluation import identification
+from anon_jax.evaluation import identification, retrieval
 from anon_jax.evaluation.crop_recognition import CropRecogniser
 from anon_jax.state import TrainState
 from anon_jax.steps.stage import Stage
@@ -90,7 +90,7 @@ def measure_embedded(
 def measure(embeddings: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
   """Returns the rows of `recall_at` and `verification`, and the cosine of FAR 1e-3."""
   return {
-    **identification.recall_at(embeddings, labels),
+    **retrieval.recall_at(embeddings, labels),
     **identification.verification(embeddings, labels),
     'threshold': identification.accept_threshold(embeddings, labels, ACCEPTED),
   }

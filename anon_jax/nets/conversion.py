@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anon_jax.nets import calibration, frozen, inception_resnet, squeezenet, vgg
+from anon_jax.nets import calibration, frozen, inception, inception_resnet, squeezenet, vgg
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.torch_file import read_tensors
 
@@ -46,6 +46,9 @@ _SOURCES = {
   'squeezenet': _torchvision(squeezenet.TENSORS['torchvision']),
   'facenet_vggface2': _FACENET,
   'facenet_casia': _FACENET,
+  'inception': _Source(
+    inception.TENSORS, inception.skipped, 'pytorch-fid', 'inception.preprocess, by mode'
+  ),
 }
 
 

@@ -43,6 +43,7 @@ _TORCHVISION = 'https://download.pytorch.org/models/'
 _FACENET = 'https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/'
 _OTHER_LOSS = "set the config field perceptual_network to another network or to 'none'"
 _OTHER_RECOGNISER = 'choose another recogniser'
+_OTHER_FEATURES = "measure on the features of 'squeezenet', under their own name"
 PUBLISHED: dict[str, Published] = {
   'vgg19': Published(
     'vgg19_imagenet.safetensors', 'vgg19-dcbb9e9d.pth', _TORCHVISION, 'dcbb9e9d', _OTHER_LOSS
@@ -68,6 +69,13 @@ PUBLISHED: dict[str, Published] = {
     _FACENET,
     '',
     _OTHER_RECOGNISER,
+  ),
+  'inception': Published(
+    'inception_fid.safetensors',
+    'pt_inception-2015-12-05-6726825d.pth',
+    'https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/',
+    '6726825d',
+    _OTHER_FEATURES,
   ),
 }
 

@@ -1,7 +1,9 @@
 """Embeddings of faces in pictures, aligned as a recogniser wants them."""
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -23,12 +25,16 @@ class Embedder(NamedTuple):
     run: uint8 crops [b, h, w, 3] -> unit vectors float32 [b, d], each the sum for a crop and for
       its mirror image.
     batch: crops in a batch; the last one is filled up.
+    dimensions: d.
+    sha256: of its parameters.
   """
 
   name: str
   template: alignment.Template
   run: Callable[[np.ndarray], np.ndarray]
   batch: int
+  dimensions: int
+  sha256: str
 
   def cut(self, pixels: np.ndarray, points: Points) -> np.ndarray:
     """Cuts a crop out of a picture, uint8 [h, w, 3]."""
@@ -61,7 +67,7 @@ class Embedder(NamedTuple):
     return self.run(np.pad(rows, [(0, lack), *[(0, 0)] * 3], mode='edge'))[: len(crops)]
 
 
-def load_embedder(name: str, folders: Sequence[str], batch: int) -> Embedder:
+def load_embedder(name: str, folders: Sequence[str | Path], batch: int) -> Embedder:
   """Loads a recogniser.
 
   Raises:
@@ -77,5 +83,18 @@ def load_embedder(name: str, folders: Sequence[str], batch: int) -> Embedder:
 
   compiled = jax.jit(both)
   return Embedder(
-    name, net.alignment, lambda crops: np.asarray(compiled(params, crops), np.float32), batch
+    name,
+    net.alignment,
+    lambda crops: np.asarray(compiled(params, crops), np.float32),
+    batch,
+    net.dimensions,
+    _sha256(loaded),
   )
+
+
+def _sha256(params: Any) -> str:
+  content = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    content.update(jax.tree_util.keystr(path).encode())
+    content.update(np.ascontiguousarray(leaf).tobytes())
+  return content.hexdigest()

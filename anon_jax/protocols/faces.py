@@ -3,8 +3,8 @@
 import json
 import os
 import pathlib
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm import tqdm
@@ -56,7 +56,7 @@ class FaceFile:
     Args:
       names: of the pictures.
       read: gives the pixels of a name, uint8 [h, w, 3].
-      find: the detector.
+      find: the detector; as many threads use it as its attribute `callers` says, one without.
       title: of the progress bar.
     """
     missing = [name for name in names if name not in self._known]
@@ -65,10 +65,18 @@ class FaceFile:
       with self._path.open('w') as file:
         for name, faces in self._known.items():
           file.write(_line(name, faces))
-        for name in tqdm(missing, desc=title, unit=' pictures', file=sys.stderr, disable=None):
-          self._known[name] = tuple(find(read(name)))
-          file.write(_line(name, self._known[name]))
-          file.flush()
+        pool = ThreadPoolExecutor(int(getattr(find, 'callers', 1)))
+        bar = tqdm(total=len(missing), desc=title, unit=' pictures', disable=None)
+        try:
+          rows = pool.map(lambda name: tuple(find(read(name))), missing)
+          for name, faces in zip(missing, rows, strict=True):
+            self._known[name] = faces
+            file.write(_line(name, faces))
+            file.flush()
+            bar.update()
+        finally:
+          bar.close()
+          pool.shutdown(cancel_futures=True)  # or Ctrl-C would wait for all pictures
         os.fsync(file.fileno())
     return {name: self._known[name] for name in names}
 

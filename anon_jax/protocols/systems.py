@@ -1,5 +1,6 @@
 """The ways of anonymizing that an evaluation sets side by side: the rows of its tables."""
 
+import functools
 import pathlib
 import re
 from collections.abc import Sequence
@@ -33,23 +34,30 @@ class System(NamedTuple):
     Raises:
       WeightsError: the trained networks cannot be loaded.
     """
-    sizes = {'pixelate': {'block': self.size}, 'blur': {'kernel': self.size}}.get(self.method, {})
-    return Anonymizer.from_pretrained(
-      weights or None, method=self.method, key=key, detector=lambda picture: [], **sizes
+    make = functools.partial(
+      Anonymizer.from_pretrained,
+      weights or None,
+      method=self.method,
+      key=key,
+      detector=lambda picture: [],
     )
+    if self.method == 'pixelate':
+      return make(block=self.size)
+    return make(kernel=self.size) if self.method == 'blur' else make()
 
 
 ORIGINAL = System('original', 'original')
 METHOD = System('method', 'AnonymizationNet and HarmonizationNet', 'synthesize')
+FILL = System('fill', 'solid fill', 'fill')
 # In the order of the paper's tables; the positive control first, the negative one last.
 SYSTEMS = (
   ORIGINAL,
-  System('pixelate_16', 'pixelization 16 x 16', 'pixelate', 16),
   System('pixelate_8', 'pixelization 8 x 8', 'pixelate', 8),
+  System('pixelate_16', 'pixelization 16 x 16', 'pixelate', 16),
   System('blur_9', 'blur 9 x 9', 'blur', 9),
   System('blur_17', 'blur 17 x 17', 'blur', 17),
   METHOD,
-  System('fill', 'solid fill', 'fill'),
+  FILL,
 )
 
 

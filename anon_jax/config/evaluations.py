@@ -1,0 +1,50 @@
+"""The fields of the evaluations: no network is trained, exported ones are measured."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anon_jax.config.adversaries import WEIGHTS_DIR
+from anon_jax.config.field import Field, at_least, between, one_of
+
+RECOGNISERS = ('mobilefacenet', 'facenet_vggface2', 'facenet_casia')
+
+COMMON: dict[str, Field] = {
+  'manual_dir': Field('', 'Folder of the raw files.'),
+  'weights_from': Field('', "Folder of exported networks; empty takes the package's own."),
+  'weights_dir': WEIGHTS_DIR,
+  'recogniser': Field(
+    'mobilefacenet', 'Recogniser that decides who is who.', **one_of(*RECOGNISERS)
+  ),
+  'others': Field(
+    '', "Further rows of other systems' pictures: `name=folder, ...`, named as the originals are."
+  ),
+  'batch_size': Field(32, 'Faces in a batch; results do not depend on it.', **at_least(1)),
+  'seed': Field(0, 'Seed of samples and of the draws of control identities.', **at_least(0)),
+}
+LFW: dict[str, Field] = {
+  'pairs': Field(0, 'Pairs of each kind in a fold, the first ones; 0 takes all.', **at_least(0))
+}
+CELEBA: dict[str, Field] = {
+  'split': Field('test', 'Part of the data set.', **one_of('validation', 'test')),
+  'each': Field(10, 'Pictures of a person, drawn by the seed; 0 takes all.', **at_least(0)),
+  'features': Field(
+    'squeezenet',
+    'Network of the Frechet distance.',
+    **one_of('squeezenet', 'inception_clean', 'inception_legacy_pytorch'),
+  ),
+  'diversity_pictures': Field(
+    10, 'Pictures that are painted again and again (the paper has 100).', **at_least(0)
+  ),
+  'diversity_outputs': Field(50, 'Times each of them (the paper has 500).', **between(2, 10_000)),
+}
+ATTACKS: dict[str, Field] = {
+  'each': Field(6, 'Pictures of each person who is looked for; 0 takes all.', **at_least(0)),
+  'train_each': Field(
+    4, 'Pictures of each person whom an attacker trains on; 0 takes all.', **at_least(0)
+  ),
+  'inversion_steps': Field(300, 'Training steps of the inverting network.', **at_least(0)),
+}
+
+
+def nothing_together(values: Mapping[str, Any]) -> None:
+  """Fields of an evaluation do not depend on each other."""

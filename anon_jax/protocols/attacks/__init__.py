@@ -1,0 +1,1 @@
+"""Attacks on anonymized pictures: who can be linked again, by whom, and by what."""

@@ -1,0 +1,91 @@
+"""What an attacker sees in a face crop: two recognisers' embeddings, and what a picture shows."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from anon_jax.data import semantic
+from anon_jax.evaluation.crop_recognition import usual_landmarks
+from anon_jax.evaluation.feature_networks import load_or_say
+from anon_jax.inference.records import FACE_SHARE, IdentityInput
+from anon_jax.inference.weights import Network
+from anon_jax.nets.anonymization import masked, resize_nearest
+from anon_jax.protocols.embedding import Embedder
+from anon_jax.proxy import to_signed
+
+_BATCH = 16
+
+
+class Features:
+  """Features of uint8 crops [n, s, s, 3] as synthesis cuts them.
+
+  Args:
+    embedder: the recogniser; faces are cut by usual landmarks.
+    judge: I, exported.
+    folders: of published weights, for SqueezeNet.
+
+  Attributes:
+    missing: why pictures are not looked at by SqueezeNet; '' if they are.
+  """
+
+  def __init__(self, embedder: Embedder, judge: Network[Any, Any], folders: Sequence[str | Path]):
+    self._embedder, self._judge = embedder, judge
+    loaded, self.missing = load_or_say('squeezenet', folders, 128)
+    self._squeezenet: Callable[[np.ndarray], Any] | None = None
+    if loaded is not None:
+      network, params = loaded
+      placed = jax.device_put(params)
+      seen = jax.jit(lambda p, crops: network.features(p, to_signed(crops)))
+      self._squeezenet = lambda crops: seen(placed, crops)
+    self._identity = jax.jit(self._embedded)
+
+  def of_pictures(self, crops: np.ndarray, title: str) -> np.ndarray:
+    """Returns the recogniser's embeddings and SqueezeNet's features, float32 [n, d]."""
+    points = usual_landmarks(crops.shape[1], FACE_SHARE)
+    faces = (self._embedder.cut(crop, points) for crop in crops)
+    parts = [self._embedder.embed(faces, len(crops), title)]
+    if self._squeezenet is not None:
+      parts.append(_in_batches(self._squeezenet, f'{title}, SqueezeNet', crops))
+    return np.concatenate(parts, axis=1)
+
+  def of_identity(self, crops: np.ndarray, maps: np.ndarray, title: str) -> np.ndarray:
+    """Returns I's embeddings, float32 [n, d], unit length.
+
+    Args:
+      crops: uint8 [n, s, s, 3].
+      maps: uint8 [n, s, s], their semantic maps.
+      title: of the progress bar.
+    """
+    run = self._identity
+    params = jax.device_put(self._judge.params)
+    return _in_batches(lambda rows, own: run(params, rows, own), title, crops, maps)
+
+  def _embedded(self, params: Any, crops: jax.Array, maps: jax.Array) -> jax.Array:
+    shown = self._judge.input
+    assert isinstance(shown, IdentityInput)
+    margin = round(crops.shape[1] * (1 - FACE_SHARE / shown.face_share) / 2)
+    inside = slice(margin, crops.shape[1] - margin)
+    images, own = to_signed(crops)[:, inside, inside], maps[:, inside, inside]
+    size = (len(crops), shown.image_size, shown.image_size, 3)
+    images = jax.image.resize(images, size, 'bilinear')
+    if shown.foreground_only:
+      small = resize_nearest(own, shown.image_size)[..., None]
+      images = masked(images, jax.numpy.isin(small, jax.numpy.array(semantic.FOREGROUND)))
+    found: Any = self._judge.module.apply({'params': params}, images)
+    return found
+
+
+def _in_batches(run: Callable[..., Any], title: str, *arrays: np.ndarray) -> np.ndarray:
+  """Runs a compiled function over rows, the last batch filled up."""
+  parts, count = [], len(arrays[0])
+  for start in tqdm(range(0, count, _BATCH), desc=title, file=sys.stderr, disable=None):
+    rows = [array[start : start + _BATCH] for array in arrays]
+    lack = _BATCH - len(rows[0])
+    filled = [np.pad(r, [(0, lack), *[(0, 0)] * (r.ndim - 1)], mode='edge') for r in rows]
+    parts.append(np.asarray(run(*filled))[: len(rows[0])])
+  return np.concatenate(parts)

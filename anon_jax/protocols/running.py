@@ -1,0 +1,164 @@
+"""Runs the evaluation that a config names."""
+
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from anon_jax.config.field import ConfigError
+from anon_jax.evaluation.feature_networks import load_or_say
+from anon_jax.experiment.sources import weights_folders
+from anon_jax.protocols import (
+  celeba,
+  celeba_report,
+  figures,
+  lfw,
+  lfw_report,
+  outputs,
+  repaints,
+  report,
+  systems,
+)
+from anon_jax.protocols.attacks import evaluate as attacks
+from anon_jax.protocols.attacks import report as attacks_report
+from anon_jax.protocols.attacks.pictures import TEST
+from anon_jax.protocols.embedding import Embedder, load_embedder
+from anon_jax.protocols.study import Study
+
+_ROWS = 24  # of a contact sheet
+_CROP = 128  # side of face crops
+_GALLERY = 5  # pictures of each training person
+
+
+class _Place(NamedTuple):
+  """Where an evaluation reads and writes, and who decides who is who."""
+
+  data: pathlib.Path
+  workdir: pathlib.Path
+  embedder: Embedder
+  more: Sequence[systems.System]
+
+
+def run(config: Any, workdir: pathlib.Path) -> None:
+  """Measures, and writes results.json, results.md and pictures into a workdir.
+
+  Raises:
+    ConfigError: fields that cannot be used.
+    DatasetError: missing or broken data.
+    WeightsError: networks that are missing or damaged.
+    InferenceError: the detector or synthesis failed.
+  """
+  folder = pathlib.Path(config.manual_dir).expanduser()
+  if not config.manual_dir or not folder.is_dir():
+    raise ConfigError(
+      f'config.manual_dir={config.manual_dir!r} is not a folder; give the folder that holds the '
+      'raw files (docs/evaluation.md shows their layout).'
+    )
+  try:
+    more = systems.others(config.others)
+  except ValueError as error:
+    raise ConfigError(f'config.others={config.others!r}: {error}') from None
+  workdir.mkdir(parents=True, exist_ok=True)
+  embedder = load_embedder(config.recogniser, weights_folders(config), config.batch_size)
+  _EVALUATIONS[config.stage](config, _Place(folder, workdir, embedder, more))
+
+
+def _facts(config: Any, place: _Place, result: Mapping[str, Any]) -> dict[str, str]:
+  """Returns what identifies a measurement."""
+  return {
+    'recogniser': f'{place.embedder.name} ({place.embedder.sha256[:12]})',
+    'networks': outputs.fingerprint(config.weights_from)[:12],
+    'list': str(result['list'])[:12],
+    'seed': str(config.seed),
+  }
+
+
+def _sheet(study: Study, names: Sequence[str], path: pathlib.Path, seed: int) -> None:
+  """Draws pictures that nobody has chosen, as every system makes them."""
+  rng = np.random.default_rng(seed)
+  drawn = sorted(rng.choice(len(names), min(_ROWS, len(names)), replace=False))
+  columns = {
+    title: [read(names[place]) for place in drawn] for title, read in study.readers.items()
+  }
+  figures.sheet(path, columns)
+
+
+def _lfw(config: Any, place: _Place) -> None:
+  result, scores, study, shown = lfw.evaluate(
+    place.data,
+    place.workdir,
+    place.embedder,
+    weights=config.weights_from,
+    more=place.more,
+    each=config.pairs,
+    seed=config.seed,
+  )
+  facts = _facts(config, place, result)
+  report.write(place.workdir, {**facts, **result}, lfw_report.lines(result, facts))
+  figures.roc(place.workdir / 'roc.png', scores)
+  genuine = {title: same for title, (same, _) in scores.items()}
+  two = scores[systems.ORIGINAL.title][1]
+  figures.histograms(
+    place.workdir / 'similarities.png', {**genuine, 'two people, original': two}, 'cosine'
+  )
+  _sheet(study, sorted(shown), place.workdir / 'sheet.png', config.seed)
+
+
+def _celeba(config: Any, place: _Place) -> None:
+  people = celeba.draw(place.data, config.split, config.each, config.seed, least=2)
+  network, missing = load_or_say(config.features, weights_folders(config), _CROP)
+  result, study = celeba.evaluate(
+    people,
+    place.workdir,
+    place.embedder,
+    weights=config.weights_from,
+    more=place.more,
+    seed=config.seed,
+    network=network,
+  )
+  result['features'] = network[0].frechet if network else ''
+  result['features_missing'] = missing
+  if config.diversity_pictures:
+    rng = np.random.default_rng(config.seed)
+    count = min(config.diversity_pictures, len(people.names))
+    drawn = sorted(rng.choice(len(people.names), count, replace=False))
+    result['diversity'] = repaints.measure(
+      study,
+      [people.names[each] for each in drawn],
+      config.diversity_outputs,
+      celeba.draw(place.data, 'train', _GALLERY, config.seed),
+      place.embedder,
+      weights_folders(config),
+      config.seed,
+    )
+  facts = _facts(config, place, result)
+  report.write(place.workdir, {**facts, **result}, celeba_report.lines(result, facts))
+  _sheet(study, people.names, place.workdir / 'sheet.png', config.seed)
+
+
+def _attacks(config: Any, place: _Place) -> None:
+  if place.more:
+    raise ConfigError('config.others is not used by attacks; leave it empty.')
+  result, pictures = attacks.evaluate(
+    place.data,
+    place.workdir,
+    place.embedder,
+    weights_folders(config),
+    weights=config.weights_from,
+    each=config.each,
+    train_each=config.train_each,
+    inversion_steps=config.inversion_steps,
+    seed=config.seed,
+  )
+  facts = _facts(config, place, result)
+  report.write(place.workdir, {**facts, **result}, attacks_report.lines(result, facts))
+  names = pictures.people[TEST].names
+  _sheet(pictures.studies[TEST], names, place.workdir / 'sheet.png', config.seed)
+
+
+_EVALUATIONS: dict[str, Callable[[Any, _Place], None]] = {
+  'evaluate_lfw': _lfw,
+  'evaluate_celeba': _celeba,
+  'evaluate_attacks': _attacks,
+}
