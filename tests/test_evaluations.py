@@ -11,6 +11,7 @@ import pytest
 from anon_jax import config as configs
 from anon_jax import main, workdir
 from anon_jax.config.field import ConfigError
+from anon_jax.nets.frozen import WeightsError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FILES = ('identity_CelebA.txt', 'list_eval_partition.txt')
@@ -33,12 +34,13 @@ def test_an_evaluation_trains_nothing(tmp_path):
     ({}, "manual_dir='' is not a folder; give the folder that holds the raw files"),
     ({'manual_dir': '/nowhere'}, "manual_dir='/nowhere' is not a folder"),
     ({'manual_dir': '.', 'others': 'x'}, "others='x': 'x' is not of the form name=folder"),
+    ({'manual_dir': '.', 'weights_from': '/nowhere'}, '/nowhere holds no trained networks'),
     ({'pairs': -1}, r'config\.pairs=-1 cannot be used'),
     ({'recogniser': 'arcface'}, "recogniser='arcface' cannot be used; give one of"),
   ],
 )
 def test_fields_that_cannot_be_used_are_named(fields, message, tmp_path):
-  with pytest.raises(ConfigError, match=message):
+  with pytest.raises((ConfigError, WeightsError), match=message):
     main.run(_config(**fields), tmp_path / 'w', 'evaluate')
 
 

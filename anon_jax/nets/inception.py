@@ -16,22 +16,13 @@ import numpy as np
 from flax import linen as nn
 
 from anon_jax.nets import folding
+from anon_jax.nets.inception_resnet import Unit
 
 DIMENSIONS = 2048
 SIDE = 299
 # How a picture becomes the network's input, by the name under which a figure must be quoted.
 MODES = ('clean', 'legacy_pytorch')
 _EPSILON = 1e-3
-
-
-class _Unit(NamedTuple):
-  """Convolution, batch norm, ReLU; a kernel (h, w) that is not strided may be padded by half."""
-
-  inputs: int
-  outputs: int
-  kernel: tuple[int, int] = (1, 1)
-  stride: int = 1
-  pad: bool = False
 
 
 class _Block(NamedTuple):
@@ -44,9 +35,9 @@ class _Block(NamedTuple):
     pooled: the 1x1 unit after the pool, by its name; None for 'reduce'.
   """
 
-  branches: tuple[tuple[Mapping[str, _Unit], ...], ...]
+  branches: tuple[tuple[Mapping[str, Unit], ...], ...]
   pool: str
-  pooled: _Unit | None
+  pooled: Unit | None
 
 
 def _one(
@@ -56,8 +47,8 @@ def _one(
   kernel: tuple[int, int] = (1, 1),
   stride: int = 1,
   pad: bool = False,
-) -> Mapping[str, _Unit]:
-  return MappingProxyType({name: _Unit(inputs, outputs, kernel, stride, pad)})
+) -> Mapping[str, Unit]:
+  return MappingProxyType({name: Unit(inputs, outputs, kernel, stride, pad)})
 
 
 def _block_a(width: int, pooled: int) -> _Block:
@@ -72,7 +63,7 @@ def _block_a(width: int, pooled: int) -> _Block:
       ),
     ),
     'average',
-    _Unit(width, pooled),
+    Unit(width, pooled),
   )
 
 
@@ -110,7 +101,7 @@ def _block_c(width: int, inner: int) -> _Block:
       ),
     ),
     'average',
-    _Unit(width, 192),
+    Unit(width, 192),
   )
 
 
@@ -131,8 +122,8 @@ def _block_d(width: int) -> _Block:
 
 
 def _block_e(width: int, pool: str) -> _Block:
-  def split(name: str) -> Mapping[str, _Unit]:
-    row, column = _Unit(384, 384, (1, 3), pad=True), _Unit(384, 384, (3, 1), pad=True)
+  def split(name: str) -> Mapping[str, Unit]:
+    row, column = Unit(384, 384, (1, 3), pad=True), Unit(384, 384, (3, 1), pad=True)
     return MappingProxyType({f'{name}a': row, f'{name}b': column})
 
   return _Block(
@@ -146,16 +137,16 @@ def _block_e(width: int, pool: str) -> _Block:
       ),
     ),
     pool,
-    _Unit(width, 192),
+    Unit(width, 192),
   )
 
 
-_STEM: dict[str, _Unit] = {
-  'Conv2d_1a_3x3': _Unit(3, 32, (3, 3), 2),
-  'Conv2d_2a_3x3': _Unit(32, 32, (3, 3)),
-  'Conv2d_2b_3x3': _Unit(32, 64, (3, 3), pad=True),
-  'Conv2d_3b_1x1': _Unit(64, 80),
-  'Conv2d_4a_3x3': _Unit(80, 192, (3, 3)),
+_STEM: dict[str, Unit] = {
+  'Conv2d_1a_3x3': Unit(3, 32, (3, 3), 2),
+  'Conv2d_2a_3x3': Unit(32, 32, (3, 3)),
+  'Conv2d_2b_3x3': Unit(32, 64, (3, 3), pad=True),
+  'Conv2d_3b_1x1': Unit(64, 80),
+  'Conv2d_4a_3x3': Unit(80, 192, (3, 3)),
 }
 _POOL_AFTER = ('Conv2d_2b_3x3', 'Conv2d_4a_3x3')
 _BLOCKS: dict[str, _Block] = {
@@ -173,7 +164,7 @@ _BLOCKS: dict[str, _Block] = {
 }
 
 
-def _units() -> dict[str, _Unit]:
+def _units() -> dict[str, Unit]:
   units = dict(_STEM)
   for name, block in _BLOCKS.items():
     for branch in block.branches:
@@ -246,7 +237,7 @@ class Inception(nn.Module):
       x = self._block(name, block, x)
     return jnp.mean(x, axis=(1, 2))
 
-  def _unit(self, name: str, unit: _Unit, x: jax.Array) -> jax.Array:
+  def _unit(self, name: str, unit: Unit, x: jax.Array) -> jax.Array:
     conv = nn.Conv(
       unit.outputs,
       unit.kernel,

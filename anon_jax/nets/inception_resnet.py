@@ -19,7 +19,7 @@ _FEATURES = 1792  # channels before the last linear layer
 _SMALLEST_SIDE = 75  # below it Mixed_7a has nothing left to reduce
 
 
-class _Unit(NamedTuple):
+class Unit(NamedTuple):
   """Convolution, batch norm, ReLU; a kernel (h, w) that is not strided may be padded by half."""
 
   inputs: int
@@ -32,33 +32,33 @@ class _Unit(NamedTuple):
 class _Residual(NamedTuple):
   """Branches beside each other, then a 1x1 convolution back to the input's width."""
 
-  branches: tuple[tuple[_Unit, ...], ...]
+  branches: tuple[tuple[Unit, ...], ...]
   width: int
   scale: float
   active: bool = True
 
 
-def _stem() -> dict[str, _Unit]:
+def _stem() -> dict[str, Unit]:
   return {
-    'conv2d_1a': _Unit(3, 32, (3, 3), 2),
-    'conv2d_2a': _Unit(32, 32, (3, 3)),
-    'conv2d_2b': _Unit(32, 64, (3, 3), pad=True),
-    'conv2d_3b': _Unit(64, 80),
-    'conv2d_4a': _Unit(80, 192, (3, 3)),
-    'conv2d_4b': _Unit(192, 256, (3, 3), 2),
+    'conv2d_1a': Unit(3, 32, (3, 3), 2),
+    'conv2d_2a': Unit(32, 32, (3, 3)),
+    'conv2d_2b': Unit(32, 64, (3, 3), pad=True),
+    'conv2d_3b': Unit(64, 80),
+    'conv2d_4a': Unit(80, 192, (3, 3)),
+    'conv2d_4b': Unit(192, 256, (3, 3), 2),
   }
 
 
 def _block35() -> _Residual:
-  narrow, three = _Unit(256, 32), _Unit(32, 32, (3, 3), pad=True)
+  narrow, three = Unit(256, 32), Unit(32, 32, (3, 3), pad=True)
   return _Residual(((narrow,), (narrow, three), (narrow, three, three)), 256, 0.17)
 
 
 def _factored(width: int, inner: int, length: int, scale: float, active: bool) -> _Residual:
   """A 1x1 branch beside one that convolves along rows, then along columns."""
-  narrow = _Unit(width, inner)
-  row = _Unit(inner, inner, (1, length), pad=True)
-  column = _Unit(inner, inner, (length, 1), pad=True)
+  narrow = Unit(width, inner)
+  row = Unit(inner, inner, (1, length), pad=True)
+  column = Unit(inner, inner, (length, 1), pad=True)
   return _Residual(((narrow,), (narrow, row, column)), width, scale, active)
 
 
@@ -70,20 +70,20 @@ _RESIDUALS: dict[str, _Residual] = {
   'block8': _factored(1792, 192, 3, 1.0, False),
 }
 # Branches of the two reductions; a 3x3 max pool of stride 2 stands beside them.
-_REDUCTIONS: dict[str, tuple[tuple[_Unit, ...], ...]] = {
+_REDUCTIONS: dict[str, tuple[tuple[Unit, ...], ...]] = {
   'mixed_6a': (
-    (_Unit(256, 384, (3, 3), 2),),
-    (_Unit(256, 192), _Unit(192, 192, (3, 3), pad=True), _Unit(192, 256, (3, 3), 2)),
+    (Unit(256, 384, (3, 3), 2),),
+    (Unit(256, 192), Unit(192, 192, (3, 3), pad=True), Unit(192, 256, (3, 3), 2)),
   ),
   'mixed_7a': (
-    (_Unit(896, 256), _Unit(256, 384, (3, 3), 2)),
-    (_Unit(896, 256), _Unit(256, 256, (3, 3), 2)),
-    (_Unit(896, 256), _Unit(256, 256, (3, 3), pad=True), _Unit(256, 256, (3, 3), 2)),
+    (Unit(896, 256), Unit(256, 384, (3, 3), 2)),
+    (Unit(896, 256), Unit(256, 256, (3, 3), 2)),
+    (Unit(896, 256), Unit(256, 256, (3, 3), pad=True), Unit(256, 256, (3, 3), 2)),
   ),
 }
 
 
-def _branch_names(name: str, branches: tuple[tuple[_Unit, ...], ...]) -> dict[str, _Unit]:
+def _branch_names(name: str, branches: tuple[tuple[Unit, ...], ...]) -> dict[str, Unit]:
   """PyTorch's names: branch0 is a unit of its own where it is a single one, else a sequence."""
   named = {}
   for number, branch in enumerate(branches):
@@ -93,7 +93,7 @@ def _branch_names(name: str, branches: tuple[tuple[_Unit, ...], ...]) -> dict[st
   return named
 
 
-def _units() -> dict[str, _Unit]:
+def _units() -> dict[str, Unit]:
   units = dict(_STEM)
   for name, residual in _RESIDUALS.items():
     units |= _branch_names(name, residual.branches)
@@ -163,7 +163,7 @@ class InceptionResnetV1(nn.Module):
     x = nn.Dense(DIMENSIONS, dtype=self.dtype, name='last_linear')(x)
     return x.astype(jnp.float32)
 
-  def _unit(self, name: str, unit: _Unit, x: jax.Array) -> jax.Array:
+  def _unit(self, name: str, unit: Unit, x: jax.Array) -> jax.Array:
     padding = [(side // 2 * unit.pad,) * 2 for side in unit.kernel]
     conv = nn.Conv(
       unit.outputs, unit.kernel, unit.stride, padding=padding, dtype=self.dtype, name=_ours(name)
@@ -171,7 +171,7 @@ class InceptionResnetV1(nn.Module):
     return nn.relu(conv(x))
 
   def _branches(
-    self, name: str, branches: tuple[tuple[_Unit, ...], ...], x: jax.Array
+    self, name: str, branches: tuple[tuple[Unit, ...], ...], x: jax.Array
   ) -> list[jax.Array]:
     ends: dict[str, jax.Array] = {}
     for full, unit in _branch_names(name, branches).items():

@@ -20,6 +20,7 @@ from anon_jax.data.errors import DatasetError
 from anon_jax.inference.anonymizer import SHIPPED
 from anon_jax.inference.decisions import Request
 from anon_jax.inference.faces import Face
+from anon_jax.inference.weights import read_description
 from anon_jax.protocols.systems import System
 from anon_jax.telemetry import write_whole
 
@@ -119,8 +120,13 @@ class Outputs:
 
 
 def fingerprint(weights: str) -> str:
-  """Returns the seal of a folder of trained networks: it changes with any byte of them."""
+  """Returns the seal of a folder of trained networks: it changes with any byte of them.
+
+  Raises:
+    WeightsError: there are none, or their description is damaged.
+  """
   folder = pathlib.Path(weights).expanduser() if weights else SHIPPED
+  read_description(folder)  # it holds the description against its seal
   seal: str = json.loads((folder / 'model.json').read_text())['sha256']
   return seal
 

@@ -59,6 +59,7 @@ def run(config: Any, workdir: pathlib.Path) -> None:
     more = systems.others(config.others)
   except ValueError as error:
     raise ConfigError(f'config.others={config.others!r}: {error}') from None
+  outputs.fingerprint(config.weights_from)  # before hours go by
   workdir.mkdir(parents=True, exist_ok=True)
   embedder = load_embedder(config.recogniser, weights_folders(config), config.batch_size)
   _EVALUATIONS[config.stage](config, _Place(folder, workdir, embedder, more))

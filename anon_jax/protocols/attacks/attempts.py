@@ -47,7 +47,7 @@ def second_recogniser(pictures: Pictures, seed: int) -> Iterator[Row]:
 def trained(pictures: Pictures, seed: int) -> Iterator[Row]:
   """T2: an attacker trained on originals and outputs of other people."""
   labels = pictures.people[TRAIN].labels
-  for system, title in ((ORIGINAL, 'originals'), (METHOD, 'outputs'), (FILL, 'solid fill')):
+  for system, title in _CONTROLS:
     rows = np.concatenate([pictures.seen(TRAIN, ORIGINAL), pictures.seen(TRAIN, system)])
     there, both = np.isfinite(rows).all(axis=1), np.tile(labels, 2)
     project = attacker.train(rows[there], both[there], seed)
