@@ -138,6 +138,8 @@ class Path:
   def velocity(self, at_end: bool) -> np.ndarray:
     """Returns by how much the face moves in a frame, (x, y), when it appears or disappears."""
     part = self._part(-1 if at_end else 0)
+    if len(part) == 1:  # a jump may also be a face of which nobody knew yet how it moves
+      part = self._sightings
     return _velocity(part[-_RECENT:] if at_end else part[:_RECENT])
 
   def smoothed(self, frame: int, radius: int, score: float) -> Face:
