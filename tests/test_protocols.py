@@ -289,7 +289,7 @@ def test_the_first_pairs_of_each_kind_are_taken_in_each_fold():
 
 def test_a_broken_picture_is_named(tmp_path):
   (tmp_path / 'a.jpg').write_bytes(b'no picture')
-  with pytest.raises(DatasetError, match=r'a\.jpg cannot be read'):
+  with pytest.raises(DatasetError, match=r'a\.jpg is neither a JPEG nor a PNG'):
     outputs.read(tmp_path / 'a.jpg')
 
 

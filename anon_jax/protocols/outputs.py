@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from anon_jax import __version__
 from anon_jax.data.errors import DatasetError
+from anon_jax.data.pictures import read_picture
 from anon_jax.inference.anonymizer import SHIPPED
 from anon_jax.inference.decisions import Request
 from anon_jax.inference.faces import Face
@@ -137,11 +138,7 @@ def read(path: pathlib.Path) -> np.ndarray:
   Raises:
     DatasetError: it is missing or broken.
   """
-  try:
-    with Image.open(path) as picture:
-      return np.asarray(picture.convert('RGB'))
-  except (OSError, ValueError, SyntaxError) as error:
-    raise DatasetError(f'{path} cannot be read ({error}).') from None
+  return np.asarray(read_picture(path)[0])
 
 
 def _save(pixels: np.ndarray, path: pathlib.Path) -> None:

@@ -1,13 +1,11 @@
 """What an attacker sees in a face crop: two recognisers' embeddings, and what a picture shows."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from anon_jax.data import semantic
 from anon_jax.evaluation.crop_recognition import usual_landmarks
@@ -15,6 +13,7 @@ from anon_jax.evaluation.feature_networks import load_or_say
 from anon_jax.inference.records import FACE_SHARE, IdentityInput
 from anon_jax.inference.weights import Network
 from anon_jax.nets.anonymization import masked, resize_nearest
+from anon_jax.protocols.batches import in_batches
 from anon_jax.protocols.embedding import Embedder
 from anon_jax.proxy import to_signed
 
@@ -50,7 +49,7 @@ class Features:
     faces = (self._embedder.cut(crop, points) for crop in crops)
     parts = [self._embedder.embed(faces, len(crops), title)]
     if self._squeezenet is not None:
-      parts.append(_in_batches(self._squeezenet, f'{title}, SqueezeNet', crops))
+      parts.append(in_batches(self._squeezenet, _BATCH, f'{title}, SqueezeNet', crops))
     return np.concatenate(parts, axis=1)
 
   def of_identity(self, crops: np.ndarray, maps: np.ndarray, title: str) -> np.ndarray:
@@ -63,7 +62,7 @@ class Features:
     """
     run = self._identity
     params = jax.device_put(self._judge.params)
-    return _in_batches(lambda rows, own: run(params, rows, own), title, crops, maps)
+    return in_batches(lambda rows, own: run(params, rows, own), _BATCH, title, crops, maps)
 
   def _embedded(self, params: Any, crops: jax.Array, maps: jax.Array) -> jax.Array:
     shown = self._judge.input
@@ -78,14 +77,3 @@ class Features:
       images = masked(images, jax.numpy.isin(small, jax.numpy.array(semantic.FOREGROUND)))
     found: Any = self._judge.module.apply({'params': params}, images)
     return found
-
-
-def _in_batches(run: Callable[..., Any], title: str, *arrays: np.ndarray) -> np.ndarray:
-  """Runs a compiled function over rows, the last batch filled up."""
-  parts, count = [], len(arrays[0])
-  for start in tqdm(range(0, count, _BATCH), desc=title, file=sys.stderr, disable=None):
-    rows = [array[start : start + _BATCH] for array in arrays]
-    lack = _BATCH - len(rows[0])
-    filled = [np.pad(r, [(0, lack), *[(0, 0)] * (r.ndim - 1)], mode='edge') for r in rows]
-    parts.append(np.asarray(run(*filled))[: len(rows[0])])
-  return np.concatenate(parts)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from anon_jax.losses import reconstruction
 from anon_jax.nets import unet
 from anon_jax.nets.convolution import Conv
+from anon_jax.protocols.batches import in_batches
 from anon_jax.proxy import to_signed
 
 Embed = Callable[[jax.Array], jax.Array]
@@ -85,11 +86,7 @@ def train(
   run = jax.jit(lambda p, faces: net.apply({'params': p}, to_signed(faces)))
 
   def invert(faces: np.ndarray) -> np.ndarray:
-    parts = []
-    for start in range(0, len(faces), _BATCH):
-      rows = faces[start : start + _BATCH]
-      filled = np.pad(rows, ((0, _BATCH - len(rows)), *[(0, 0)] * 3), mode='edge')
-      parts.append(np.asarray(run(params, filled))[: len(rows)])
-    return np.round(np.clip(np.concatenate(parts) * 127.5 + 127.5, 0, 255)).astype(np.uint8)
+    found = in_batches(lambda rows: run(params, rows), _BATCH, 'inverting', faces)
+    return np.round(np.clip(found * 127.5 + 127.5, 0, 255)).astype(np.uint8)
 
   return invert
