@@ -1,4 +1,4 @@
-"""`anon-jax weights export` and `verify`: trained runs of all four stages become a folder."""
+"""`anon-jax weights export` and `verify`: trained runs of all stages become a folder."""
 
 import gc
 import json
@@ -25,6 +25,8 @@ RUNS = {
   'identity': {'foreground_only': False, 'weights_dir': '/nowhere'},
   'harmonize': {'upscale': 2, 'condition_sigma': 0.09, 'feather': 3, 'weights_dir': '/nowhere'},
   'anonymize': {'spectral': True, 'coarse_map': True, 'weights_dir': '/nowhere'},
+  'joint': {'condition_sigma': 0.08, 'weights_dir': '/nowhere'},
+  'single_stage': {'feather': 4, 'coarse_map': True, 'weights_dir': '/nowhere'},
 }
 AVERAGES = {
   'segmentation': ('segment', 'segmenter'),
@@ -132,6 +134,39 @@ def test_the_folder_says_how_each_network_is_built_and_fed(trained, exported):
   assert (made.stage, made.preset, made.seed, made.batch_size) == ('anonymize', 'tiny', 5, 8)
   assert made.data == (DataSet('procedural_faces', 1.0, 1.0),)
   assert 'none, the faces are drawn' in loaded.anonymization.entry.data_licence
+
+
+@pytest.mark.parametrize(
+  ('stage', 'averages'),
+  [
+    ('joint', {'anonymization': 'generator', 'harmonization': 'harmonizer'}),
+    ('single_stage', {'single_stage': 'generator'}),
+  ],
+)
+def test_the_ablations_networks_are_exported_and_i_is_that_of_an_identity_run(
+  trained, tmp_path, stage, averages
+):
+  export.export([trained[stage][0], trained['identity'][0]], tmp_path / 'weights')
+  loaded = weights.load_weights(tmp_path / 'weights')
+  present = {name for name, network in vars(loaded).items() if network is not None}
+  assert present == {*averages, 'identity'}
+  assert loaded.identity.entry.training.stage == 'identity'
+  for name, average in averages.items():
+    wanted = jax.tree.map(lambda leaf: leaf.astype(np.float16), trained[stage][1]['ema'][average])
+    network = getattr(loaded, name)
+    jax.tree.map(np.testing.assert_array_equal, network.params, wanted)
+    assert network.entry.training.stage == stage
+
+
+def test_what_the_ablations_blenders_are_shown_is_said(trained, tmp_path):
+  for stage in ('joint', 'single_stage'):
+    export.export([trained[stage][0]], tmp_path / stage)
+  joint, single = (weights.load_weights(tmp_path / stage) for stage in ('joint', 'single_stage'))
+  assert joint.harmonization.input == HarmonizationInput(32, condition_sigma=0.08)
+  assert (joint.harmonization.module.upscale, joint.harmonization.module.recurrent) == (1, False)
+  assert joint.anonymization.input == Input(32)
+  assert single.single_stage.input == HarmonizationInput(32, feather=4)
+  assert single.single_stage.module.coarse
 
 
 def _texts(value):

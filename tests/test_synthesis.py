@@ -10,7 +10,7 @@ import pytest
 
 from anon_jax import proxy
 from anon_jax.data import semantic
-from anon_jax.inference import crops, ladder, synthesis, weights
+from anon_jax.inference import crops, ladder, painting, weights
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.decisions import Request, Trust
 from anon_jax.inference.errors import InferenceError
@@ -216,9 +216,9 @@ def test_what_is_replaced_beside_the_foreground_is_painted_as_skin(synthesizer):
 def test_a_paints_where_it_looked_and_beyond_h_is_shown_the_condition(synthesizer, monkeypatch):
   image, shown = _noise(SIZE, SIZE, 3), []
   whole = np.full((SIZE, SIZE), SKIN, np.uint8)
-  inputs = synthesis.harmonization.harmonizer_inputs
+  inputs = painting.harmonization.harmonizer_inputs
   monkeypatch.setattr(
-    synthesis.harmonization,
+    painting.harmonization,
     'harmonizer_inputs',
     lambda mask, picture, condition: shown.append(picture) or inputs(mask, picture, condition),
   )

@@ -24,6 +24,7 @@ from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.identity import IdentityNet
 from anon_jax.nets.segmentation import SegmentationNet
+from anon_jax.nets.single_stage import SingleStageNet
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NETS = {
@@ -31,6 +32,7 @@ NETS = {
   'anonymization': (AnonymizationNet(3, (6, 4), 4, spectral=True), Input(8)),
   'harmonization': (HarmonizationNet((4, 6), 2), HarmonizationInput(16, feather=3)),
   'identity': (IdentityNet((4, 6), 5), IdentityInput(16, foreground_only=False)),
+  'single_stage': (SingleStageNet(3, (6, 4), 4), HarmonizationInput(8, feather=1)),
 }
 TRAINING = Training('segment', 7, 'tiny', (DataSet('fasseg', 0.8, 0.25),), 3, 24)
 
@@ -111,7 +113,7 @@ def test_networks_that_are_not_in_the_folder_are_none(tmp_path):
 
 def test_the_same_parameters_give_the_same_files(folder, tmp_path):
   other = tmp_path / 'other'
-  for name in reversed(NETS):  # in four exports, and with their names in another order
+  for name in reversed(NETS):  # in five exports, and with their names in another order
     params = weights.nested(dict(reversed(weights.dotted(_params(name)).items())))
     export.write_folder(other, {name: _source(name, params)}, 'float16')
   assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
@@ -131,7 +133,7 @@ def test_a_changed_byte_is_refused_wherever_it_is(folder, name):
     with pytest.raises(WeightsError, match=name):
       weights.load_weights(folder)
   path.write_bytes(raw)
-  assert len(weights.verify(folder)) == 4
+  assert len(weights.verify(folder)) == len(NETS)
 
 
 def test_each_file_is_opened_once_so_what_is_hashed_is_what_is_parsed(folder, monkeypatch):
@@ -372,7 +374,7 @@ def test_a_name_whose_path_could_not_be_read_back_is_refused(name):
 def test_loading_imports_nothing_of_training(folder):
   code = (
     'import sys; from anon_jax.inference import weights; '
-    'assert len(weights.verify(sys.argv[1])) == 4; '
+    'assert len(weights.verify(sys.argv[1])) == 5; '
     'bad = {"orbax", "tensorflow", "tensorflow_datasets", "clu", "grain", "ml_collections"}; '
     'sys.exit(str(sorted(bad & set(sys.modules))) if bad & set(sys.modules) else 0)'
   )

@@ -23,6 +23,6 @@ def check_together(values: Mapping[str, Any]) -> None:
   anonymize.check_together(values)
   if values['start_from']:
     raise ConfigError(
-      f'config.start_from={values["start_from"]!r}: networks of ablations are not exported, so a '
-      'run cannot start from them; leave it empty.'
+      f'config.start_from={values["start_from"]!r}: runs of ablations start from random '
+      'parameters; leave it empty.'
     )

@@ -28,8 +28,8 @@ def export(
   has and that are not given stay as they are.
 
   Args:
-    workdirs: folders of runs of the stages segment, identity, harmonize, harmonize_video and
-      anonymize. Of an identity and an anonymize run I is taken from the former.
+    workdirs: folders of runs of the stages segment, identity, harmonize, harmonize_video,
+      anonymize, joint and single_stage. I is taken from an identity run where there is one.
     folder: a new or empty one, or one that was exported before.
     dtype: of the numbers in the files, 'float16' or 'float32'.
     face_folder: which of `KNOWN_FOLDERS` the data set `face_folder` of the runs is; None: none.
@@ -62,12 +62,12 @@ def export(
 
 
 def _is_judge(source: Source, other: Source) -> bool:
-  """Tells whether a source is I as an identity run left it, and the other I as A's partner.
+  """Tells whether a source is I as an identity run left it, and the other I as a painter's partner.
 
   Inference asks I whether a painted face looks like the original. One that was fine-tuned together
   with A has learned to agree with it.
   """
-  return (source.training.stage, other.training.stage) == ('identity', 'anonymize')
+  return source.training.stage == 'identity' != other.training.stage
 
 
 def write_folder(folder: pathlib.Path, sources: Mapping[str, Source], dtype: str) -> None:

@@ -11,6 +11,7 @@ from anon_jax.nets.anonymization import AnonymizationNet
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.identity import IdentityNet
 from anon_jax.nets.segmentation import SegmentationNet
+from anon_jax.nets.single_stage import SingleStageNet
 
 FACE_SHARE = 0.6
 DTYPES = ('float16', 'float32')
@@ -41,11 +42,11 @@ class Input:
 
 @dataclasses.dataclass(frozen=True)
 class HarmonizationInput(Input):
-  """What H is shown, and how its output is composited.
+  """What H, or the one network for both tasks, is shown, and how its output is composited.
 
   Attributes:
     condition_sigma: blur of the appearance condition as a share of the side.
-    feather: rim inside the foreground over which H fades in, in pixels of the output.
+    feather: rim inside the foreground over which it fades in, in pixels of the output.
   """
 
   condition_sigma: float = 0.07
@@ -156,6 +157,7 @@ KINDS = {
   'anonymization': Kind(AnonymizationNet, Input),
   'harmonization': Kind(HarmonizationNet, HarmonizationInput),
   'identity': Kind(IdentityNet, IdentityInput),
+  'single_stage': Kind(SingleStageNet, HarmonizationInput),
 }
 
 

@@ -24,7 +24,7 @@ from anon_jax.inference.records import (
   Training,
 )
 from anon_jax.inference.restoring import restore_averages
-from anon_jax.nets import anonymization, harmonization, identity, segmentation
+from anon_jax.nets import anonymization, harmonization, identity, segmentation, single_stage
 
 log = logging.getLogger('anon_jax')
 
@@ -49,6 +49,8 @@ AVERAGES = {
   'harmonize': {'harmonization': 'generator'},
   'harmonize_video': {'harmonization': 'generator'},
   'anonymize': {'anonymization': 'generator', 'identity': 'identity'},
+  'joint': {'anonymization': 'generator', 'harmonization': 'harmonizer', 'identity': 'identity'},
+  'single_stage': {'single_stage': 'generator', 'identity': 'identity'},
 }
 _GUESS = IdentityInput.threshold
 
@@ -118,23 +120,20 @@ def _build(
   share = config.number('face_share') if 'face_share' in config.values else FACE_SHARE
   if name == 'segmentation':
     return segmentation.SegmentationNet(segmentation.WIDTHS[preset]), Input(size, share)
-  if name == 'anonymization':
-    net = anonymization.AnonymizationNet(
+  if name in ('anonymization', 'single_stage'):
+    both = name == 'single_stage'
+    kind = single_stage.SingleStageNet if both else anonymization.AnonymizationNet
+    net = kind(
       identities=_identities(params),
       widths=anonymization.widths_for(preset, size),
       hidden=anonymization.HIDDEN[preset],
       spectral=config.flag('spectral'),
       coarse='coarse_map' in config.values and config.flag('coarse_map'),
     )
-    return net, Input(size, share)
+    return net, _blended(config, share, size) if both else Input(size, share)
   if name == 'harmonization':
     upscale = config.whole('upscale') if 'upscale' in config.values else 1
-    shown = HarmonizationInput(
-      size // max(upscale, 1),
-      share,
-      condition_sigma=config.number('condition_sigma'),
-      feather=config.whole('feather'),
-    )
+    shown = _blended(config, share, size // max(upscale, 1))
     blender = harmonization.HarmonizationNet(
       harmonization.WIDTHS[preset], upscale, recurrent=_recurrent(config)
     )
@@ -144,6 +143,11 @@ def _build(
   threshold = _threshold(config.path.with_name('results.json'), step)
   shown_to_i = IdentityInput(size, share, foreground_only=alone, threshold=threshold)
   return identity.IdentityNet(identity.WIDTHS[preset]), shown_to_i
+
+
+def _blended(config: '_Config', share: float, size: int) -> HarmonizationInput:
+  sigma, feather = config.number('condition_sigma'), config.whole('feather')
+  return HarmonizationInput(size, share, condition_sigma=sigma, feather=feather)
 
 
 def _recurrent(config: '_Config') -> bool:

@@ -30,6 +30,7 @@ from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.identity import IdentityNet
 from anon_jax.nets.segmentation import SegmentationNet
+from anon_jax.nets.single_stage import BESIDE, SingleStageNet
 
 DESCRIPTION = 'model.json'
 _MOST_DESCRIPTION_BYTES = 1_000_000
@@ -64,6 +65,7 @@ class Weights:
   anonymization: Network[AnonymizationNet, Input] | None = None
   harmonization: Network[HarmonizationNet, HarmonizationInput] | None = None
   identity: Network[IdentityNet, IdentityInput] | None = None
+  single_stage: Network[SingleStageNet, HarmonizationInput] | None = None
 
 
 def load_weights(folder: str | pathlib.Path) -> Weights:
@@ -146,7 +148,7 @@ def shapes_of(module: nn.Module, image_size: int) -> Mapping[str, tuple[int, ...
   """Returns the shape of each parameter by dotted name; nothing is computed.
 
   Args:
-    module: one of the four networks.
+    module: one of those of `records.KINDS`.
     image_size: side of its input in pixels.
 
   Raises:
@@ -158,6 +160,8 @@ def shapes_of(module: nn.Module, image_size: int) -> Mapping[str, tuple[int, ...
       jax.ShapeDtypeStruct((1, module.identities), jnp.float32),
       jax.ShapeDtypeStruct((1, side, side), jnp.uint8),
     ]
+    if isinstance(module, SingleStageNet):
+      arguments.append(jax.ShapeDtypeStruct((1, side, side, BESIDE), jnp.float32))
   else:
     channels = module.channels if isinstance(module, HarmonizationNet) else 3
     arguments = [jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)]
