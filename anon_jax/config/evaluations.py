@@ -29,13 +29,20 @@ CELEBA: dict[str, Field] = {
   'each': Field(10, 'Pictures of a person, drawn by the seed; 0 takes all.', **at_least(0)),
   'features': Field(
     'squeezenet',
-    'Network of the Frechet distance.',
+    'Network of the Frechet and the kernel distance.',
     **one_of('squeezenet', 'inception_clean', 'inception_legacy_pytorch'),
   ),
   'diversity_pictures': Field(
     10, 'Pictures that are painted again and again (the paper has 100).', **at_least(0)
   ),
   'diversity_outputs': Field(50, 'Times each of them (the paper has 500).', **between(2, 10_000)),
+}
+ABLATION: dict[str, Field] = CELEBA | {
+  'variants': Field(
+    '',
+    'Folders of exported networks: `name=folder, ...`. `single_stage`, `joint` and `two_step` get '
+    "the paper's figures beside; `two_step` is by default what `weights_from` names.",
+  )
 }
 ATTACKS: dict[str, Field] = {
   'each': Field(6, 'Pictures of each person who is looked for; 0 takes all.', **at_least(0)),

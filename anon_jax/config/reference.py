@@ -1,7 +1,10 @@
 """docs/configs.md, written from the table of fields: `python -m anon_jax.config.reference`."""
 
+from collections.abc import Iterator, Mapping
+
 from anon_jax.config import evaluations, every_stage
-from anon_jax.config.stages import EVALUATIONS, STAGES
+from anon_jax.config.field import Field
+from anon_jax.config.stages import EVALUATIONS, STAGES, StageFields
 
 _HEAD = """# Config fields
 
@@ -16,16 +19,20 @@ is resumed must have the same config; the fields marked *resumable* may change.
 def reference() -> str:
   """Returns the Markdown page: tables of what stages have in common, and of each one's own."""
   parts = [_HEAD, _table('Every training config', every_stage.FIELDS)]
-  for stage, (fields, _, _, extends) in STAGES.items():
-    known = STAGES[extends].fields if extends else every_stage.FIELDS
-    own = {name: field for name, field in fields.items() if field != known.get(name)}
-    more = f'All fields of stage `{extends}`, with the same defaults, and:' if extends else ''
-    parts.append(_table(f'Stage `{stage}`', own, more))
+  parts += _own_tables('stage', STAGES, every_stage.FIELDS)
   parts.append(_table('Every evaluation config', evaluations.COMMON))
-  for name, (fields, _, _, _) in EVALUATIONS.items():
-    own = {field: fields[field] for field in fields if field not in evaluations.COMMON}
-    parts.append(_table(f'Evaluation `{name}`', own))
+  parts += _own_tables('evaluation', EVALUATIONS, evaluations.COMMON)
   return '\n'.join(parts)
+
+
+def _own_tables(
+  kind: str, stages: Mapping[str, StageFields], shared: Mapping[str, Field]
+) -> Iterator[str]:
+  for stage, (fields, _, _, extends) in stages.items():
+    known = stages[extends].fields if extends else shared
+    own = {name: field for name, field in fields.items() if field != known.get(name)}
+    more = f'All fields of {kind} `{extends}`, with the same defaults, and:' if extends else ''
+    yield _table(f'{kind.capitalize()} `{stage}`', own, more)
 
 
 def _table(title: str, fields: dict, above: str = '') -> str:

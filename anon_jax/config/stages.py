@@ -57,11 +57,15 @@ STAGES: dict[str, StageFields] = {
 }
 
 # What is measured without training anything: no field of every training config belongs to them.
+_FEW = {'each': 2, 'diversity_pictures': 1, 'diversity_outputs': 2}
 EVALUATIONS: dict[str, StageFields] = {
-  f'evaluate_{name}': StageFields(evaluations.COMMON | own, evaluations.nothing_together, tiny)
-  for name, own, tiny in (
-    ('lfw', evaluations.LFW, {'pairs': 2}),
-    ('attacks', evaluations.ATTACKS, {'each': 2, 'train_each': 1, 'inversion_steps': 2}),
-    ('celeba', evaluations.CELEBA, {'each': 2, 'diversity_pictures': 1, 'diversity_outputs': 2}),
+  f'evaluate_{name}': StageFields(
+    evaluations.COMMON | own, evaluations.nothing_together, tiny, extends
+  )
+  for name, own, tiny, extends in (
+    ('lfw', evaluations.LFW, {'pairs': 2}, ''),
+    ('attacks', evaluations.ATTACKS, {'each': 2, 'train_each': 1, 'inversion_steps': 2}, ''),
+    ('celeba', evaluations.CELEBA, _FEW, ''),
+    ('ablation', evaluations.ABLATION, _FEW, 'evaluate_celeba'),
   )
 }

@@ -1,4 +1,4 @@
-"""Table 2: are faces of CelebA's held-out people found, identified, and diverse?"""
+"""Tables 1 and 2: are faces of CelebA's held-out people found, identified, and diverse?"""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ def evaluate(
   embedder: Embedder,
   *,
   weights: str = '',
-  more: Sequence[System] = (),
+  rows: Sequence[System] = (),
   seed: int = 0,
   network: tuple[FeatureNetwork, Any] | None = None,
 ) -> tuple[dict[str, Any], Study]:
@@ -78,9 +78,9 @@ def evaluate(
     workdir: where pictures and detections are kept.
     embedder: the recogniser.
     weights: folder of trained networks; '' for the package's own.
-    more: further systems.
+    rows: the systems, the original first; none: those of Table 2.
     seed: of the draws of control identities.
-    network: for the Frechet distance, and its parameters; None leaves it out.
+    network: for the distances of sets, and its parameters; None leaves them out.
 
   Returns:
     The result: `rows`, by the name of the system: `detection`, by score; `found` and `in_place`,
@@ -96,10 +96,10 @@ def evaluate(
   """
   study = Study(people.folder, people.names, workdir, embedder, weights, seed)
   clear, labels = study.render(ORIGINAL), people.labels.tolist()
-  looks, rows = Looks(study, network), {}
-  for system in (*SYSTEMS, *more):
+  looks, found = Looks(study, network), {}
+  for system in rows or SYSTEMS:
     rendered = clear if system is ORIGINAL else study.render(system)
-    rows[system.name] = {
+    found[system.name] = {
       'title': system.title,
       'detection': {
         f'{score:g}': detection_rate(clear.detections, rendered.detections, score, labels)
@@ -111,7 +111,7 @@ def evaluate(
       **looks.compare(rendered, clear, labels),
     }
   result = {
-    'rows': rows,
+    'rows': found,
     'people': len(np.unique(people.labels)),
     'pictures': len(people.names),
     'list': hash_of(people.names),

@@ -1,19 +1,17 @@
-"""How outputs look beside their originals: Frechet distance, landmarks, pose."""
+"""How outputs look beside their originals: Frechet and kernel distance, landmarks, pose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from anon_jax.evaluation import frechet, preservation
+from anon_jax.evaluation import preservation
 from anon_jax.evaluation.feature_networks import FeatureNetwork
 from anon_jax.inference import crops
+from anon_jax.protocols.distances import Distances
 from anon_jax.protocols.study import Rendered, Study
-from anon_jax.proxy import to_signed
 
 _SIDE = 128  # of the crops
-_BATCH = 16
 
 
 class Looks:
@@ -21,17 +19,13 @@ class Looks:
 
   Args:
     study: with the pictures.
-    network: features of crops for the Frechet distance, and its parameters; None leaves it out.
+    network: features of crops for the distances, and its parameters; None leaves them out.
   """
 
   def __init__(self, study: Study, network: tuple[FeatureNetwork, Any] | None):
-    self._study, self._network = study, network
-    self._compiled: Callable[[np.ndarray], Any] | None = None
-    if network is not None:
-      placed = jax.device_put(network[1])
-      run = jax.jit(lambda params, pixels: network[0].features(params, to_signed(pixels)))
-      self._compiled = lambda pixels: run(placed, pixels)
-    self._original: frechet.Statistics | None = None
+    self._study = study
+    self._distances = None if network is None else Distances(*network)
+    self._original: np.ndarray | None = None
 
   def compare(self, rendered: Rendered, clear: Rendered, people: Sequence[int]) -> dict[str, Any]:
     """Measures a system's pictures.
@@ -42,35 +36,31 @@ class Looks:
       people: the person of each picture, for the intervals.
 
     Returns:
-      `frechet`, of crops, as `evaluation.frechet.compare`, or None; `landmarks` and `pose`, as
-      `evaluation.preservation`, of the landmarks that are found in both.
+      `frechet` and `kernel`, of crops, as `Distances.compare`, or None for both; `landmarks` and
+      `pose`, as `evaluation.preservation`, of the landmarks that are found in both.
     """
     groups = np.asarray(people)
     sizes = preservation.interocular(clear.landmarks)
     return {
-      'frechet': self._frechet(rendered.system.title),
+      **self._distant(rendered.system.title, clear.system.title, groups),
       'landmarks': preservation.landmark_preservation(
         clear.landmarks, rendered.landmarks, sizes, groups
       ),
       'pose': preservation.pose_preservation(clear.landmarks, rendered.landmarks, groups=groups),
     }
 
-  def _frechet(self, title: str) -> dict[str, Any] | None:
-    if self._network is None:
-      return None
-    network, (original, *_) = self._network[0], self._study.readers
+  def _distant(self, title: str, original: str, people: np.ndarray) -> dict[str, Any]:
+    there = [self._study.face(name) is not None for name in self._study.names]
+    if self._distances is None or sum(there) < 2:
+      return {'frechet': None, 'kernel': None}
     if self._original is None:
-      self._original = self._statistics(original)
-    return frechet.compare(network.frechet, self._original, self._statistics(title))
+      self._original = self._features(original)
+    return self._distances.compare(self._original, self._features(title), people[there].tolist())
 
-  def _statistics(self, title: str) -> frechet.Statistics:
-    assert self._network is not None and self._compiled is not None
+  def _features(self, title: str) -> np.ndarray:
+    assert self._distances is not None
     study, read = self._study, self._study.readers[title]
-    moments = frechet.Moments.empty(self._network[0].dimensions)
-    faces = [(name, study.face(name)) for name in study.names]
-    known = [(name, crops.frame_of(face)) for name, face in faces if face is not None]
-    for start in range(0, len(known), _BATCH):
-      rows = [crops.cut(read(name), frame, _SIDE) for name, frame in known[start : start + _BATCH]]
-      filled = np.pad(np.stack(rows), ((0, _BATCH - len(rows)), *[(0, 0)] * 3), mode='edge')
-      moments.add(np.asarray(self._compiled(filled)), np.arange(_BATCH) < len(rows))
-    return moments.statistics()
+    faces = ((name, study.face(name)) for name in study.names)
+    return self._distances.features(
+      crops.cut(read(name), crops.frame_of(face), _SIDE) for name, face in faces if face is not None
+    )

@@ -18,10 +18,9 @@ from tqdm import tqdm
 from anon_jax import __version__
 from anon_jax.data.errors import DatasetError
 from anon_jax.data.pictures import read_picture
-from anon_jax.inference.anonymizer import SHIPPED
 from anon_jax.inference.decisions import Request
 from anon_jax.inference.faces import Face
-from anon_jax.inference.weights import read_description
+from anon_jax.protocols.networks import fingerprint
 from anon_jax.protocols.systems import System
 from anon_jax.telemetry import write_whole
 
@@ -111,6 +110,9 @@ class Outputs:
       'weights': fingerprint(self._weights) if self._system.method == 'synthesize' else '',
       'key': self._key.hex(),
     }
+    if self._system.networks is not None:
+      folder, names = self._system.networks
+      made['networks'] = [fingerprint(str(folder)), *names]
     if path.is_file() and json.loads(path.read_text()) == made:
       return
     if self._folder.exists():
@@ -118,18 +120,6 @@ class Outputs:
       shutil.rmtree(self._folder)
     self._folder.mkdir(parents=True)
     write_whole(path, json.dumps(made).encode())
-
-
-def fingerprint(weights: str) -> str:
-  """Returns the seal of a folder of trained networks: it changes with any byte of them.
-
-  Raises:
-    WeightsError: there are none, or their description is damaged.
-  """
-  folder = pathlib.Path(weights).expanduser() if weights else SHIPPED
-  read_description(folder)  # it holds the description against its seal
-  seal: str = json.loads((folder / 'model.json').read_text())['sha256']
-  return seal
 
 
 def read(path: pathlib.Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One picture painted again and again: how different are the faces (paper 4.2, Table 2)?"""
+"""One picture painted again and again: how different are the faces (paper 4.1, 4.2)?"""
 
 import pathlib
 import sys
@@ -17,7 +17,7 @@ from anon_jax.protocols.celeba import People
 from anon_jax.protocols.embedding import Embedder
 from anon_jax.protocols.outputs import read
 from anon_jax.protocols.study import Study
-from anon_jax.protocols.systems import METHOD
+from anon_jax.protocols.systems import METHOD, System
 
 _SIDE = 128  # of the crops that are compared
 _TOGETHER = 16
@@ -29,10 +29,11 @@ def measure(
   study: Study,
   names: Sequence[str],
   count: int,
-  training: People,
+  centres: np.ndarray,
   embedder: Embedder,
   folders: Sequence[pathlib.Path],
   seed: int,
+  system: System = METHOD,
 ) -> dict[str, Any]:
   """Paints some pictures many times, each with a control identity drawn anew.
 
@@ -40,19 +41,20 @@ def measure(
     study: with the pictures' faces.
     names: of the pictures; those without a face are left out.
     count: outputs of each.
-    training: pictures of the people that A was trained on.
+    centres: of the people that A was trained on, by `centres_of`.
     embedder: the recogniser.
     folders: of published weights, for LPIPS.
     seed: of the draws of pairs.
+    system: that paints.
 
   Returns:
     `reid`, distinct nearest training people among a picture's outputs, and `lpips` over pairs of
     them, as `evaluation.diversity` returns them; `distance`, the name of the distance network, or
     instead of `lpips` `lpips_missing`, why there is none; `filled`, outputs that were not painted.
   """
-  anonymizer = METHOD.anonymizer(study.weights, study.key)
+  anonymizer = system.anonymizer(study.weights, study.key)
   embeddings, pictures, filled = [], [], 0
-  for name in tqdm(names, desc='painting again', file=sys.stderr, disable=None):
+  for name in tqdm(names, desc=f'painting again, {system.title}', file=sys.stderr, disable=None):
     face = study.face(name)
     if face is None or face.landmarks is None:
       continue
@@ -66,7 +68,6 @@ def measure(
     embeddings.append(embedder.embed(aligned, count, f'embedding {name}'))
     frame = crops.frame_of(face)
     pictures.append(np.stack([crops.cut(output, frame, _SIDE) for output in cut]))
-  centres = _centres(training, embedder)
   result: dict[str, Any] = {'filled': filled, 'training_people': len(centres)}
   result['reid'] = diversity.reid_diversity(embeddings, centres)
   loaded, missing = lpips.load_or_say(folders, _SIDE)
@@ -85,8 +86,13 @@ def _compiled(distance: lpips.Lpips, params: Any) -> Callable[[np.ndarray, np.nd
   return lambda a, b: run(placed, a, b)
 
 
-def _centres(training: People, embedder: Embedder) -> np.ndarray:
-  """Mean embedding of each training person, of unit length; faces are cut by usual landmarks."""
+def centres_of(training: People, embedder: Embedder) -> np.ndarray:
+  """Returns the mean embedding of each person, of unit length, float32 [people, d].
+
+  Args:
+    training: pictures as CelebA's crops are stored; faces are cut by their usual landmarks.
+    embedder: the recogniser.
+  """
   pictures = (read(training.folder / name) for name in training.names)
   faces = (embedder.cut(p, usual_landmarks(len(p), _FACE_SHARE)) for p in pictures)
   rows = embedder.embed(faces, len(training.names), 'training people')

@@ -10,12 +10,14 @@ from anon_jax.config.field import ConfigError
 from anon_jax.evaluation.feature_networks import load_or_say
 from anon_jax.experiment.sources import weights_folders
 from anon_jax.protocols import (
+  ablation,
+  ablation_report,
   celeba,
   celeba_report,
   figures,
   lfw,
   lfw_report,
-  outputs,
+  networks,
   repaints,
   report,
   systems,
@@ -59,7 +61,7 @@ def run(config: Any, workdir: pathlib.Path) -> None:
     more = systems.others(config.others)
   except ValueError as error:
     raise ConfigError(f'config.others={config.others!r}: {error}') from None
-  outputs.fingerprint(config.weights_from)  # before hours go by
+  networks.fingerprint(config.weights_from)  # before hours go by
   workdir.mkdir(parents=True, exist_ok=True)
   embedder = load_embedder(config.recogniser, weights_folders(config), config.batch_size)
   _EVALUATIONS[config.stage](config, _Place(folder, workdir, embedder, more))
@@ -69,7 +71,7 @@ def _facts(config: Any, place: _Place, result: Mapping[str, Any]) -> dict[str, s
   """Returns what identifies a measurement."""
   return {
     'recogniser': f'{place.embedder.name} ({place.embedder.sha256[:12]})',
-    'networks': outputs.fingerprint(config.weights_from)[:12],
+    'networks': networks.fingerprint(config.weights_from)[:12],
     'list': str(result['list'])[:12],
     'seed': str(config.seed),
   }
@@ -106,35 +108,77 @@ def _lfw(config: Any, place: _Place) -> None:
   _sheet(study, sorted(shown), place.workdir / 'sheet.png', config.seed)
 
 
-def _celeba(config: Any, place: _Place) -> None:
-  people = celeba.draw(place.data, config.split, config.each, config.seed, least=2)
+def _measured(
+  config: Any, place: _Place, people: celeba.People, rows: Sequence[systems.System]
+) -> tuple[dict[str, Any], Study]:
+  """Measures systems on CelebA; the result says whose features were compared."""
   network, missing = load_or_say(config.features, weights_folders(config), _CROP)
   result, study = celeba.evaluate(
     people,
     place.workdir,
     place.embedder,
     weights=config.weights_from,
-    more=place.more,
+    rows=rows,
     seed=config.seed,
     network=network,
   )
   result['features'] = network[0].frechet if network else ''
   result['features_missing'] = missing
-  if config.diversity_pictures:
-    rng = np.random.default_rng(config.seed)
-    count = min(config.diversity_pictures, len(people.names))
-    drawn = sorted(rng.choice(len(people.names), count, replace=False))
-    result['diversity'] = repaints.measure(
+  return result, study
+
+
+def _repainted(
+  config: Any, place: _Place, study: Study, painters: Sequence[systems.System]
+) -> dict[str, Any]:
+  """Measures by name how different the faces are that systems paint into the same pictures."""
+  if not config.diversity_pictures:
+    return {}
+  rng = np.random.default_rng(config.seed)
+  count = min(config.diversity_pictures, len(study.names))
+  drawn = sorted(rng.choice(len(study.names), count, replace=False))
+  training = celeba.draw(place.data, 'train', _GALLERY, config.seed)
+  centres = repaints.centres_of(training, place.embedder)
+  return {
+    system.name: repaints.measure(
       study,
-      [people.names[each] for each in drawn],
+      [study.names[each] for each in drawn],
       config.diversity_outputs,
-      celeba.draw(place.data, 'train', _GALLERY, config.seed),
+      centres,
       place.embedder,
       weights_folders(config),
       config.seed,
+      system,
     )
+    for system in painters
+  }
+
+
+def _celeba(config: Any, place: _Place) -> None:
+  people = celeba.draw(place.data, config.split, config.each, config.seed, least=2)
+  result, study = _measured(config, place, people, (*systems.SYSTEMS, *place.more))
+  for each in _repainted(config, place, study, [systems.METHOD]).values():
+    result['diversity'] = each
   facts = _facts(config, place, result)
   report.write(place.workdir, {**facts, **result}, celeba_report.lines(result, facts))
+  _sheet(study, people.names, place.workdir / 'sheet.png', config.seed)
+
+
+def _ablation(config: Any, place: _Place) -> None:
+  try:
+    variants = ablation.variants(config.variants)
+    rows = ablation.rows(variants, place.more)
+    trained = ablation.trained(variants, config.weights_from)
+  except ValueError as error:
+    raise ConfigError(
+      f'config.variants={config.variants!r}, config.others={config.others!r}: {error}'
+    ) from None
+  people = celeba.draw(place.data, config.split, config.each, config.seed, least=2)
+  result, study = _measured(config, place, people, rows)
+  result['diversity'] = _repainted(config, place, study, variants)
+  result['trained'] = trained
+  result['missing'] = ablation.missing(variants)
+  facts = _facts(config, place, result) | ablation.seals(variants)
+  report.write(place.workdir, {**facts, **result}, ablation_report.lines(result, facts))
   _sheet(study, people.names, place.workdir / 'sheet.png', config.seed)
 
 
@@ -162,4 +206,5 @@ _EVALUATIONS: dict[str, Callable[[Any, _Place], None]] = {
   'evaluate_lfw': _lfw,
   'evaluate_celeba': _celeba,
   'evaluate_attacks': _attacks,
+  'evaluate_ablation': _ablation,
 }

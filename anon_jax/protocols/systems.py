@@ -3,10 +3,12 @@
 import functools
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from anon_jax.inference.anonymizer import Anonymizer
+from anon_jax.inference.synthesis import Synthesizer
+from anon_jax.protocols.networks import Taken
 
 _NAME = re.compile(r'[a-z][a-z0-9_]*', re.ASCII)
 
@@ -20,6 +22,7 @@ class System(NamedTuple):
     method: of `Anonymizer`; '' where pictures are not changed, or another system made them.
     size: block of 'pixelate', kernel of 'blur'; 0 for other methods.
     folder: of another system's pictures, under the names of the originals.
+    networks: of 'synthesize', where they are not all the evaluation's own.
   """
 
   name: str
@@ -27,13 +30,17 @@ class System(NamedTuple):
   method: str = ''
   size: int = 0
   folder: pathlib.Path | None = None
+  networks: Taken | None = None
 
   def anonymizer(self, weights: str, key: bytes) -> Anonymizer:
     """Returns what anonymizes so; faces are always given to it.
 
     Raises:
       WeightsError: the trained networks cannot be loaded.
+      InferenceError: networks that do not fit together.
     """
+    if self.networks is not None:
+      return Anonymizer(synthesizer=Synthesizer(self.networks.over(weights)), key=key)
     make = functools.partial(
       Anonymizer.from_pretrained,
       weights or None,
@@ -67,15 +74,28 @@ def others(text: str) -> Sequence[System]:
   Raises:
     ValueError: another form, a name that is taken, or a folder that is not there.
   """
-  found: list[System] = []
+  return [System(name, f'{name} (given pictures)', folder=path) for name, path in folders(text)]
+
+
+def folders(text: str, example: str = 'ciagan') -> Iterator[tuple[str, pathlib.Path]]:
+  """Yields names and absolute folders of a text 'name=folder, ...'.
+
+  Args:
+    text: as in a config.
+    example: a name that could be given.
+
+  Raises:
+    ValueError: another form, a name that is taken, or a folder that is not there.
+  """
+  taken = {system.name for system in SYSTEMS}
   for part in filter(None, (part.strip() for part in text.split(','))):
     name, equals, folder = part.partition('=')
     path = pathlib.Path(folder).expanduser()
     if not equals or not _NAME.fullmatch(name):
-      raise ValueError(f'{part!r} is not of the form name=folder, with a name such as ciagan.')
-    if name in {system.name for system in (*SYSTEMS, *found)}:
+      raise ValueError(f'{part!r} is not of the form name=folder, with a name such as {example}.')
+    if name in taken:
       raise ValueError(f'the name {name!r} is taken; choose another one.')
     if not path.is_dir():
       raise ValueError(f'{folder!r} of {name!r} is not a folder.')
-    found.append(System(name, f'{name} (given pictures)', folder=path.absolute()))
-  return found
+    taken.add(name)
+    yield name, path.absolute()
