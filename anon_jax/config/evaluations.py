@@ -44,6 +44,18 @@ ABLATION: dict[str, Field] = CELEBA | {
     "the paper's figures beside; `two_step` is by default what `weights_from` names.",
   )
 }
+SR: dict[str, Field] = {
+  'dataset': Field(
+    'celeba_mask_hq',
+    'Data set in `manual_dir`; `docs/data.md` has their layouts.',
+    **one_of('celeba_mask_hq', 'celeba', 'fasseg', 'face_folder'),
+  ),
+  'split': CELEBA['split'],
+  'pictures': Field(500, 'Pictures at most, drawn by the seed; 0 takes all.', **at_least(0)),
+  'features': CELEBA['features'],
+  'weights_256': Field('', 'Folder of exported networks whose H gives 256 px; empty: no row.'),
+  'weights_512': Field('', 'Folder of exported networks whose H gives 512 px; empty: no row.'),
+}
 ATTACKS: dict[str, Field] = {
   'each': Field(6, 'Pictures of each person who is looked for; 0 takes all.', **at_least(0)),
   'train_each': Field(

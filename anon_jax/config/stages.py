@@ -67,5 +67,6 @@ EVALUATIONS: dict[str, StageFields] = {
     ('attacks', evaluations.ATTACKS, {'each': 2, 'train_each': 1, 'inversion_steps': 2}, ''),
     ('celeba', evaluations.CELEBA, _FEW, ''),
     ('ablation', evaluations.ABLATION, _FEW, 'evaluate_celeba'),
+    ('sr', evaluations.SR, {'pictures': 2}, ''),
   )
 }

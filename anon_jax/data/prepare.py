@@ -52,7 +52,12 @@ def _import_tfds() -> Any:
   return importlib.import_module('tensorflow_datasets')
 
 
-def _builder_class(dataset: str) -> Any:
+def builder_class(dataset: str) -> Any:
+  """Returns the `FaceBuilder` of a data set.
+
+  Raises:
+    DatasetError: an unknown name, or TFDS is missing.
+  """
   if dataset not in BUILDERS:
     raise DatasetError(
       f'Unknown data set {dataset!r}; choose one of {", ".join(sorted(BUILDERS))}.'
@@ -83,17 +88,17 @@ def prepare(dataset: str, manual_dir: str, data_dir: str, max_side: int = 0) -> 
     DatasetError: the raw data are missing or broken, TensorFlow is needed and missing, or without
       `manual_dir` there is not exactly one prepared folder. Nothing half-made is left behind.
   """
-  builder_class = _builder_class(dataset)
+  builder = builder_class(dataset)
   if max_side < 0:
     raise DatasetError(f'max_side={max_side} is negative; give a number of pixels, or 0.')
   root = pathlib.Path(data_dir).expanduser().absolute()
-  version = str(builder_class.VERSION)
+  version = str(builder.VERSION)
   if not manual_dir:
-    return _only_prepared(root / dataset, version, max_side, builder_class.LAYOUT)
+    return _only_prepared(root / dataset, version, max_side, builder.LAYOUT)
   raw = pathlib.Path(manual_dir).expanduser().resolve()
   if not raw.is_dir():
-    raise DatasetError(f'manual_dir={manual_dir!r} is not a folder. {builder_class.LAYOUT}')
-  name = f'{_readable(raw.name)}-{builder_class.fingerprint(raw)}-{max_side}'
+    raise DatasetError(f'manual_dir={manual_dir!r} is not a folder. {builder.LAYOUT}')
+  name = f'{_readable(raw.name)}-{builder.fingerprint(raw)}-{max_side}'
   target = root / dataset / name / version
   if (target / _INFO).exists():
     return target
@@ -102,7 +107,7 @@ def prepare(dataset: str, manual_dir: str, data_dir: str, max_side: int = 0) -> 
   target.parent.mkdir(parents=True, exist_ok=True)
   with _locked(root / dataset / f'.{name}.lock'):
     if not (target / _INFO).exists():  # else another process prepared it while we waited
-      _build(builder_class, name, raw, root, target, max_side)
+      _build(builder, name, raw, root, target, max_side)
   return target
 
 

@@ -100,12 +100,3 @@ def missing(chosen: Sequence[System]) -> dict[str, str]:
     for name in CONFIGURATIONS
     if name not in {system.name for system in chosen}
   }
-
-
-def seals(chosen: Sequence[System]) -> dict[str, str]:
-  """Returns what identifies the folders of variants, by name."""
-  return {
-    f'networks of {system.name}': networks.fingerprint(str(system.networks.folder))[:12]
-    for system in chosen
-    if system.networks is not None
-  }

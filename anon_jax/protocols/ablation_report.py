@@ -64,7 +64,7 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
   return [
     *text,
     '',
-    'Networks of a short training show what the table would have, and nothing of the method.',
+    'Networks of a short training say nothing of a configuration.',
     '',
     'Not measured here: the columns CelebA + HQ, in the paper '
     + '; '.join(f'{CONFIGURATIONS[name].title} {" / ".join(hq)}' for name, (_, hq) in PAPER.items())

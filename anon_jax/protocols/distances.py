@@ -8,14 +8,14 @@ import numpy as np
 
 from anon_jax.evaluation import frechet, kernel_distance
 from anon_jax.evaluation.feature_networks import FeatureNetwork
-from anon_jax.protocols.report import interval, shown
+from anon_jax.protocols.report import interval
 from anon_jax.proxy import to_signed
 
 # Parts that are left out in turn for the interval of the Frechet distance.
 _PARTS = 10
 # Subsets of half of the pictures scatter about as the whole does; published KIDs have 1,000.
 _SUBSETS, _MOST_IN_SUBSET = 100, 1000
-HEAD = ('Frechet distance', 'kernel distance x 1000')
+HEAD = ('Frechet distance', 'kernel distance')
 
 
 class Distances:
@@ -93,11 +93,9 @@ def cells(found: Mapping[str, Any]) -> list[str]:
   frechet_found, kernel = found['frechet'], found['kernel']
   if frechet_found is None:
     return ['-'] * len(HEAD)
-  value = 1000 * kernel['value']
-  spread = 1000 * kernel['subset_std']
   return [
     interval({**frechet_found, 'mean': frechet_found['value']}, 1),
-    f'{shown(value, 2)} ± {shown(spread, 2)}',
+    f'{kernel["value"]:.3g} ± {kernel["subset_std"]:.2g}',
   ]
 
 

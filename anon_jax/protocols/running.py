@@ -20,6 +20,8 @@ from anon_jax.protocols import (
   networks,
   repaints,
   report,
+  super_resolution,
+  super_resolution_report,
   systems,
 )
 from anon_jax.protocols.attacks import evaluate as attacks
@@ -177,9 +179,33 @@ def _ablation(config: Any, place: _Place) -> None:
   result['diversity'] = _repainted(config, place, study, variants)
   result['trained'] = trained
   result['missing'] = ablation.missing(variants)
-  facts = _facts(config, place, result) | ablation.seals(variants)
+  facts = _facts(config, place, result) | systems.seals(variants)
   report.write(place.workdir, {**facts, **result}, ablation_report.lines(result, facts))
   _sheet(study, people.names, place.workdir / 'sheet.png', config.seed)
+
+
+def _sr(config: Any, place: _Place) -> None:
+  given = {256: config.weights_256, 512: config.weights_512}
+  try:
+    super_resolution.require_free(place.more)
+    chosen, missing = super_resolution.systems_of(config.weights_from, given)
+  except ValueError as error:
+    raise ConfigError(str(error)) from None
+  people = super_resolution.draw(
+    config.dataset, place.data, config.split, config.pictures, config.seed
+  )
+  network, unknown = load_or_say(config.features, weights_folders(config), _CROP)
+  sizes = super_resolution.Sizes(
+    people, place.workdir, place.embedder, config.weights_from, chosen, place.more, config.seed
+  )
+  result = super_resolution.evaluate(sizes, network)
+  result |= {'dataset': config.dataset, 'missing': missing, 'features_missing': unknown}
+  result['features'] = network[0].frechet if network else ''
+  facts = _facts(config, place, result) | systems.seals(chosen.values())
+  report.write(place.workdir, {**facts, **result}, super_resolution_report.lines(result, facts))
+  for size, found in result['sizes'].items():
+    if 'rows' in found:
+      figures.sheet(place.workdir / f'sheet_{size}.png', sizes.sheet(size), size)
 
 
 def _attacks(config: Any, place: _Place) -> None:
@@ -207,4 +233,5 @@ _EVALUATIONS: dict[str, Callable[[Any, _Place], None]] = {
   'evaluate_celeba': _celeba,
   'evaluate_attacks': _attacks,
   'evaluate_ablation': _ablation,
+  'evaluate_sr': _sr,
 }

@@ -3,12 +3,12 @@
 import functools
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.synthesis import Synthesizer
-from anon_jax.protocols.networks import Taken
+from anon_jax.protocols.networks import Taken, fingerprint
 
 _NAME = re.compile(r'[a-z][a-z0-9_]*', re.ASCII)
 
@@ -99,3 +99,16 @@ def folders(text: str, example: str = 'ciagan') -> Iterator[tuple[str, pathlib.P
       raise ValueError(f'{folder!r} of {name!r} is not a folder.')
     taken.add(name)
     yield name, path.absolute()
+
+
+def seals(chosen: Iterable[System]) -> dict[str, str]:
+  """Returns by name what identifies the folders of those that have networks of their own.
+
+  Raises:
+    WeightsError: a folder without networks.
+  """
+  return {
+    system.name: fingerprint(str(system.networks.folder))[:12]
+    for system in chosen
+    if system.networks is not None
+  }
