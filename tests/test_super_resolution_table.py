@@ -97,7 +97,8 @@ def data(tmp_path):
   (folder / 'images').mkdir(parents=True)
   for number in range(6):
     name, side = f'{number + 1:06d}.png', LARGE if number < 3 else SMALL
-    pixels = np.full((420, 420, 3), 90, np.uint8)
+    grey = rng.integers(60, 120, (420, 420, 1), np.uint8)
+    pixels = np.repeat(grey, 3, axis=2)
     inside = slice(210 - side // 2, 210 + side // 2)
     shape = (side // 2 * 2,) * 2
     noise = rng.integers(-30, 30, shape)[..., None]
@@ -152,7 +153,8 @@ def test_only_faces_that_are_large_enough_count_at_a_size(data, own, painted, tm
   assert counts == {'128': 6, '256': 3, '512': 0}
   assert 256 < result['sides']['largest'] < 512
   assert list(result['sizes']['128']['rows']) == ['original', 'networks']
-  assert list(result['sizes']['256']['rows']) == ['original', 'networks', 'enlarged', 'reduced']
+  rows = ['original', 'networks', 'placed', 'enlarged', 'reduced']
+  assert list(result['sizes']['256']['rows']) == rows
   assert result['sizes']['256']['rows']['networks']['actions'] == {'filled': 3}
   assert 'rows' not in result['sizes']['512']
   # the networks of 128 px serve both sizes, those of 256 only the large faces
@@ -164,7 +166,7 @@ def test_only_faces_that_are_large_enough_count_at_a_size(data, own, painted, tm
   sheets = {path.name for path in (tmp_path / 'w').glob('sheet*')}
   assert sheets == {'sheet_128.png', 'sheet_256.png'}
   with Image.open(tmp_path / 'w' / 'sheet_256.png') as sheet:
-    assert sheet.size[0] >= 4 * 256  # shown as large as they are measured
+    assert sheet.size[0] >= 5 * 256  # shown as large as they are measured
 
 
 def test_what_was_small_lacks_detail_beside_originals_of_the_size(data, own, painted, tmp_path):
@@ -172,6 +174,8 @@ def test_what_was_small_lacks_detail_beside_originals_of_the_size(data, own, pai
   rows = result['sizes']['256']['rows']
   assert rows['original']['frechet']['value'] == pytest.approx(0, abs=1e-9)
   assert rows['reduced']['frechet']['value'] > 1e-4
+  # the background around what is put back is the photograph's own
+  assert rows['placed']['frechet']['value'] < rows['enlarged']['frechet']['value']
   assert rows['reduced']['title'] == 'originals reduced to 128 px and enlarged again'
   text = (tmp_path / 'w' / 'results.md').read_text()
   assert 'The networks of this size are left out: no networks were given; name their fo' in text

@@ -95,8 +95,13 @@ def cells(found: Mapping[str, Any]) -> list[str]:
     return ['-'] * len(HEAD)
   return [
     interval({**frechet_found, 'mean': frechet_found['value']}, 1),
-    f'{kernel["value"]:.3g} ± {kernel["subset_std"]:.2g}',
+    f'{_shown(kernel["value"])} ± {_shown(kernel["subset_std"])}',
   ]
+
+
+def _shown(value: float) -> str:
+  """Three digits of a number that may have any size: networks have features of their own."""
+  return f'{value:.0f}' if abs(value) >= 100 else f'{value:.3g}'
 
 
 def _moments(features: np.ndarray) -> frechet.Moments:

@@ -113,7 +113,7 @@ def systems_of(weights: str, given: Mapping[int, str]) -> tuple[dict[int, System
 
 def require_free(more: Sequence[System]) -> None:
   """Raises ValueError where another system has the name of a row."""
-  rows = {'networks', 'enlarged', 'reduced', *(f'networks_{size}' for size in SIZES)}
+  rows = {'networks', 'placed', 'enlarged', 'reduced', *(f'networks_{size}' for size in SIZES)}
   for system in more:
     if system.name in rows:
       raise ValueError(f'the name {system.name!r} in config.others is taken; choose another one.')
@@ -175,6 +175,9 @@ class Sizes:
     if size in self._chosen:
       found.append(self._made(self._chosen[size], 'networks', size))
     if size > BASE and BASE in self._chosen:
+      # what `anon-jax anonymize` gives: the face alone is enlarged
+      placed = self._made(self._chosen[BASE], 'placed', size)
+      found.append(placed._replace(title=f'{placed.title}, put back into the photograph'))
       small = self._made(self._chosen[BASE], 'enlarged', BASE)
       title = f'{small.title}, enlarged bicubically'
       found.append(small._replace(title=title, crop=_enlarged(small.crop, size)))

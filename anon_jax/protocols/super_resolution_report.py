@@ -35,7 +35,8 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     '',
     'A picture counts at a size where the crop of its face has that many pixels or more: **no '
     f'original is enlarged**. The crops here have {sides["median"]:.0f} px in the middle, '
-    f'{sides["largest"]:.0f} at most. So each size has other pictures: compare within a size only.',
+    f'{sides["largest"]:.0f} at most; what lies beyond the photograph repeats '
+    'its border. So each size has other pictures: compare within a size only.',
   ]
   for size, found in result['sizes'].items():
     text += ['', f'## {size} px', '', f'{found["large_enough"]} of {result["faces"]} faces.']
@@ -62,6 +63,8 @@ def _size(size: int, found: Mapping[str, Any], missing: str | None) -> list[str]
     text.append(f'The networks of this size are left out: {missing} (paper: {ours})')
   if size > BASE:
     text.append(
+      'Put back into the photograph, the background keeps its detail, as in the row of the '
+      'networks of this size. '
       f'What is enlarged from {BASE} px stands where the paper has CIAGAN + SR, and is neither; '
       'the originals that went through the same are the floor of such a way.'
     )
