@@ -7,10 +7,10 @@ from anon_jax.inference import detection
 from anon_jax.inference.centerface import Candidates
 from anon_jax.inference.detection import CenterFace
 from anon_jax.inference.faces import Face
-from anon_jax.inference.looks import GLANCE, LATE, PHOTOGRAPH, Look, Outlook
+from anon_jax.inference.looks import GLANCE, LATE, PHOTOGRAPH, SEARCH, Outlook
 
 HD = (1280, 720)
-TURNED, TINY = Look(tiny=False), Look(turned=False)
+TURNED, TINY = SEARCH._replace(tiny=False), SEARCH._replace(turned=False)
 
 
 def _face(height, turn=0.0):
@@ -33,10 +33,10 @@ def _looks(faces, count=61, size=HD, late=1):
   return found
 
 
-def test_the_first_frame_is_a_photograph_and_then_searches_for_turned_and_tiny_faces_alternate():
+def test_after_the_first_frame_searches_for_turned_and_for_tiny_faces_alternate():
   found = _looks([_face(200)], 31)
   assert {number: look for number, look in enumerate(found) if not look.glance} == {
-    0: PHOTOGRAPH, 5: TINY, 10: TURNED, 15: TINY, 20: TURNED, 25: TINY, 30: TURNED
+    0: SEARCH, 5: TINY, 10: TURNED, 15: TINY, 20: TURNED, 25: TINY, 30: TURNED
   }  # fmt: skip
 
 

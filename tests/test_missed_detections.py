@@ -5,7 +5,8 @@ import random
 import numpy as np
 
 from anon_jax.inference import detection, looks, scenes
-from anon_jax.inference.tracking import Tracked, TrackedFrame, Tracker
+from anon_jax.inference.track import Tracked
+from anon_jax.inference.tracking import TrackedFrame, Tracker
 from anon_jax.inference.video_reading import VideoReader
 
 PLACES, FRAMES = 50, 32

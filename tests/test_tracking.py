@@ -1,5 +1,6 @@
 """Tracks: every frame of every face is covered, in order and a fixed number of frames late."""
 
+import dataclasses
 import pickle
 import random
 import subprocess
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
-from anon_jax.inference.tracking import Settings, TrackedFrame, Tracker
+from anon_jax.inference.track import Settings
+from anon_jax.inference.tracking import TrackedFrame, Tracker
 
 SIZE = (400, 300)
 SCENES = np.random.default_rng(0).integers(0, 256, (5, 18, 32)).astype(np.uint8)
@@ -182,6 +184,31 @@ def test_a_false_alarm_of_one_frame_is_covered():
   assert covers(found[20], false.box)
   assert states(found, 1)[14:27] == ['', *['held'] * 5, 'detected', *['held'] * 5, '']
   assert found[20].faces[1].face.score == 0.16
+
+
+def doubted(x, confirmed, i=0):
+  return dataclasses.replace(face(x + i, 100, 60, score=0.3), confirmed=confirmed)
+
+
+def test_a_track_in_which_closer_looks_see_no_face_is_left_out_and_named():
+  found = track([[face(300, 200)] + [doubted(80, 0.05)] * (i % 5 == 0) for i in range(40)])
+  assert {t.track for frame in found for t in frame.faces} == {0}
+  assert [frame.index for frame in found if frame.left_out == (1,)] == list(range(0, 40, 5))
+  assert all(frame.left_out in ((), (1,)) for frame in found)
+
+
+def test_one_closer_look_in_six_that_sees_a_face_keeps_its_track_around():
+  frames = [[doubted(80, 0.95 if i % 6 == 5 else 0.0, i)] for i in range(30)]
+  found = track(frames)
+  assert not any(frame.left_out for frame in found)
+  assert all(covers(frame, frames[frame.index][0].box) for frame in found)
+
+
+def test_a_closer_look_has_no_say_beyond_the_reach_of_its_detection():
+  settings = Settings(bridge=5, hold=5)
+  found = track([[doubted(80, float(i < 10))] for i in range(60)], settings)
+  # one of the eleven around 14 is not enough
+  assert [frame.index for frame in found if frame.left_out] == list(range(14, 60))
 
 
 def test_what_only_thorough_searches_find_is_prolonged_to_the_next_one_at_either_end():

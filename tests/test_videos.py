@@ -14,7 +14,8 @@ from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 from anon_jax.inference.reading import Reader
-from anon_jax.inference.tracking import Settings, Tracked, TrackedFrame
+from anon_jax.inference.track import Settings, Tracked
+from anon_jax.inference.tracking import TrackedFrame
 from anon_jax.inference.video_reading import VideoReader
 from anon_jax.inference.video_writing import VideoWriter
 
@@ -118,6 +119,21 @@ def test_a_video_without_any_face_is_not_written_unless_that_is_asked_for(tmp_pa
   assert [path.name for path in tmp_path.iterdir()] == ['clip.mp4']
   result = videos.anonymize_video(clip, tmp_path / 'o.mp4', anonymizer, allow_no_faces=True)
   assert (result.frames, result.without_faces, result.records()) == (5, 5, [])
+
+
+def test_a_video_in_which_closer_looks_see_no_face_has_none(clip, tmp_path):
+  def doubt(picture):
+    return [dataclasses.replace(each, score=0.3, confirmed=0.0) for each in detect(picture)]
+
+  target, anonymizer = tmp_path / 'out.mp4', Anonymizer(doubt, method='fill')
+  with pytest.raises(InferenceError, match='no face was found in any of its 24 frames'):
+    videos.anonymize_video(clip, target, anonymizer)
+  assert not target.exists()
+  result = videos.anonymize_video(clip, target, anonymizer, allow_no_faces=True)
+  assert (result.frames, result.without_faces, result.found) == (FRAMES, FRAMES, False)
+  (record,) = result.records()
+  assert record['actions'] == {'left out': FRAMES}
+  assert record['reason'] == 'a closer look sees no face'
 
 
 def test_a_detector_that_fails_leaves_nothing(clip, tmp_path):

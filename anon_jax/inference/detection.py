@@ -16,6 +16,7 @@ from anon_jax.inference.centerface import (
   joined,
   load_network,
 )
+from anon_jax.inference.confirming import confirmed
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 from anon_jax.inference.levelling import levelled
@@ -56,6 +57,7 @@ class CenterFace:
 
   Attributes:
     find: uint8 RGB [h, w, 3] with sides that are multiples of 32, and a threshold -> `Candidates`.
+    closer: whether large faces in doubt are looked at again, by themselves.
     sha256: hex digits of the network's file.
   """
 
@@ -66,6 +68,7 @@ class CenterFace:
   max_enlargement: float = 2.0
   overview: bool = True
   sha256: str = ''
+  closer: bool = False
 
   def __post_init__(self) -> None:
     if not 0 < self.threshold < 1:
@@ -121,7 +124,10 @@ class CenterFace:
       np.minimum(candidates.boxes[:, 2:], (width, height)),
     )
     faces = merge(candidates.kept((corners[0] < corners[1]).all(1)))
-    return [levelled(face, picture, self.find, self.rotations) for face in faces]
+    faces = [levelled(face, picture, self.find, self.rotations) for face in faces]
+    if not self.closer:
+      return faces
+    return [confirmed(face, picture, self.find, faces[:n]) for n, face in enumerate(faces)]
 
   def at(self, look: Look) -> 'CenterFace':
     """Returns a detector that looks at frames of clips so; at a glance it is ten times as fast.
@@ -140,6 +146,7 @@ class CenterFace:
       max_pixels=min(self.max_pixels, look.glance or self.max_pixels),
       max_enlargement=self.max_enlargement if look.tiny else 1.0,
       overview=self.overview and not look.glance,
+      closer=look.closer,
     )
 
   def _scales(self, height: int, width: int, turn: int) -> list[float]:

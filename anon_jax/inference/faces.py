@@ -23,11 +23,13 @@ class Face:
     landmarks: five points (x, y) in pixels, or None: eye, eye, nose tip, mouth corner, mouth
       corner. The order is that of the upright face, those on its left in the picture first: of a
       face that stands on its head the first eye is the right one in the picture.
+    confirmed: how sure a closer look is of it, in [0, 1]; 1 where none was needed.
   """
 
   box: tuple[float, float, float, float]
   score: float = 1.0
   landmarks: Points | None = None
+  confirmed: float = 1.0
 
   def __post_init__(self) -> None:
     left, top, right, bottom = self.box

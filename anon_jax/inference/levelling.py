@@ -48,7 +48,7 @@ def levelled(
   left, top, right, bottom = face.box
   side = max(2, round(_AROUND * max(right - left, bottom - top)))
   corner = np.round(np.array([left + right - side, top + bottom - side]) / 2)
-  candidates = find(_level_square(picture, corner.astype(int), side, angle), _AGAIN * face.score)
+  candidates = find(square(picture, corner.astype(int), side, _SIDE, angle), _AGAIN * face.score)
   centres = (candidates.boxes[:, :2] + candidates.boxes[:, 2:]) / 2
   there = (candidates.upright >= _LEVEL) & (np.hypot(*(centres - _SIDE / 2).T) <= _APART * _SIDE)
   if not there.any():
@@ -61,17 +61,30 @@ def levelled(
   return dataclasses.replace(face, landmarks=tuple((float(a), float(b)) for a, b in turned))
 
 
-def _level_square(picture: np.ndarray, corner: np.ndarray, side: int, angle: float) -> np.ndarray:
-  """Returns uint8 [_SIDE, _SIDE, 3], a square of the picture turned to the right by `angle`."""
+def square(
+  picture: np.ndarray, corner: np.ndarray, side: int, size: int, angle: float = 0
+) -> np.ndarray:
+  """Cuts a square out of a picture, with grey beyond its border.
+
+  Args:
+    picture: uint8 RGB [h, w, 3].
+    corner: of the square, int [2], (x, y), may lie beside the picture.
+    side: of the square in the picture's pixels.
+    size: side of the result in pixels.
+    angle: degrees by which the result is turned to the right.
+
+  Returns:
+    uint8 [size, size, 3].
+  """
   height, width = picture.shape[:2]
   start = np.clip(corner, 0, (width, height))
   end = np.clip(corner + side, 0, (width, height))
   part = Image.fromarray(np.ascontiguousarray(picture[start[1] : end[1], start[0] : end[0]]))
   # Reduced before the border is added: the square of a face that fills a large picture is huge.
-  factor = max(1, side // (2 * _SIDE))
+  factor = max(1, side // (2 * size))
   part = part.reduce(factor)
-  square = Image.new('RGB', (round(side / factor), round(side / factor)), _GREY)
+  whole = Image.new('RGB', (round(side / factor), round(side / factor)), _GREY)
   left, top = (round(int(v) / factor) for v in start - corner)
-  square.paste(part, (left, top))
-  square = square.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=2)
-  return np.asarray(square.rotate(-angle, Image.Resampling.BILINEAR, fillcolor=_GREY))
+  whole.paste(part, (left, top))
+  whole = whole.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2)
+  return np.asarray(whole.rotate(-angle, Image.Resampling.BILINEAR, fillcolor=_GREY))

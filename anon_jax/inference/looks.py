@@ -41,15 +41,19 @@ class Look(NamedTuple):
     tiny: whether enlarged.
     glance: pixels of the one upright view that is enough; 0: the picture is searched, at its own
       size and for faces that fill it, too.
+    closer: whether large faces in doubt are looked at again, by themselves.
   """
 
   turned: bool = True
   tiny: bool = True
   glance: int = 0
+  closer: bool = False
 
 
 PHOTOGRAPH = Look()
-GLANCE = Look(turned=False, tiny=False, glance=_MOST_PIXELS)
+# Of clips, in which a false alarm lasts as long as a face would.
+SEARCH = Look(closer=True)
+GLANCE = Look(turned=False, tiny=False, glance=_MOST_PIXELS, closer=True)
 
 
 class _Known(NamedTuple):
@@ -85,8 +89,8 @@ class Outlook:
     if number % SEARCHED:
       return GLANCE._replace(glance=_glance(known, size))
     if not number:
-      return PHOTOGRAPH
-    return Look(
+      return SEARCH
+    return SEARCH._replace(
       turned=number % PERIOD == 0 or any(facts.turned for facts in known),
       tiny=number % PERIOD != 0 or any(facts.tiny for facts in known),
     )

@@ -108,6 +108,11 @@ class Path:
     """Tells whether the detections up to `reach` frames away are of thorough searches only."""
     return all(s.thorough for s in self._sightings if abs(s.frame - frame) <= reach)
 
+  def confirmed(self, frame: int, reach: int) -> float:
+    """Returns how sure closer looks are of the detections up to `reach` frames away, on average."""
+    near = [s.face.confirmed for s in self._sightings if abs(s.frame - frame) <= reach]
+    return sum(near) / len(near)
+
   def score(self, frame: int, reach: int) -> float:
     """Returns the greatest score of the detections up to `reach` frames away."""
     return max(s.face.score for s in self._sightings if abs(s.frame - frame) <= reach)

@@ -10,100 +10,22 @@ frames late, so that it knows what comes after each of them:
             last detection of its track; `late` where only thorough searches find it.
 
 Every detection belongs to a track, whatever its score: one that nothing continues is a track of its
-own. A track that jumps, to where it was not expected, may have gone over to another face: what lies
-beyond the jump is covered as if one track ended and another began. Nothing goes on over a scene
-cut, a change of the picture's size or the end of the stream.
+own. It is left out where closer looks (`confirming`) see no face in it on average. A track that
+jumps, to where it was not expected, may have gone over to another face: what lies beyond the jump
+is covered as if one track ended and another began. Nothing goes on over a scene cut, a change of
+the picture's size or the end of the stream.
 """
 
 import dataclasses
 from collections import deque
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from anon_jax.inference import association, covering, crops, scenes
-from anon_jax.inference.errors import InferenceError
+from anon_jax.inference import association, scenes
 from anon_jax.inference.faces import Face
-from anon_jax.inference.smoothing import Path, centre, enlarged, moved, widened
-
-_GAIN = 0.75  # of a track's velocity, for what was measured last
-# By so much of its sides the box of a face that was not found grows on each side, for each frame
-# that the nearest detection is away: faces do not move on straight lines. It is as large as the
-# largest of its track around, besides: some frames are searched in other ways, and boxes differ.
-# docs/anonymize.md says how often that is not enough.
-_GROWN = 0.1
-# Shares of the way that a held face would have gone: it may be anywhere on it.
-_WAY = (0.5, 1.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-  """How far a tracker looks, in frames.
-
-  Attributes:
-    lookahead: by how many frames the result is late.
-    bridge: longest gap between two detections of one track: three that are missed of a face that
-      is found in every fifth frame only leave one of 19.
-    hold: by how many frames a track is prolonged at either end.
-    smooth: radius of the window in which crops are smoothed; 0: not at all.
-    late: by how many it is where only thorough searches found it there, so many frames apart.
-  """
-
-  lookahead: int = 25
-  bridge: int = 20
-  hold: int = 5
-  smooth: int = 4
-  late: int = 0
-
-  def __post_init__(self) -> None:
-    reaches = {name: getattr(self, name) for name in ('bridge', 'hold', 'smooth', 'late')}
-    given = ', '.join(f'{name}={frames}' for name, frames in reaches.items())
-    if min(reaches.values()) < 0:
-      raise InferenceError(f'{given}; give 0 frames or more.')
-    least = max(reaches.values()) + scenes.DELAY
-    if self.lookahead < least:
-      raise InferenceError(
-        f'lookahead={self.lookahead}; give {least} frames or more: {scenes.DELAY} for scene cuts '
-        f'beside {given}.'
-      )
-
-  @property
-  def reach(self) -> int:
-    """The most frames that a detection has a say in, before it or after it."""
-    return max(self.bridge, self.hold, self.late)
-
-
-@dataclasses.dataclass(frozen=True)
-class Tracked:
-  """A face of a track in one frame.
-
-  Attributes:
-    track: number of its track; tracks are numbered from 0 through the stream.
-    face: where its crop is cut, smoothed along the track. Its score is the greatest of the track
-      within `bridge` or `hold` frames: a face that was just seen well is not a doubtful one.
-    regions: what has to be covered, as faces: the detection of this frame; of a bridged face the
-      detections before and after it and what lies between them; of a held one the detection at
-      the end of its track, and where it would have moved and half of the way there. Besides, for
-      `hold` frames, what lies beyond a jump of its track.
-    state: 'detected', 'bridged' or 'held'.
-  """
-
-  track: int
-  face: Face
-  regions: tuple[Face, ...]
-  state: Literal['detected', 'bridged', 'held']
-
-  def covered(self, width: int, height: int) -> np.ndarray:
-    """Returns the pixels to be covered in a picture of that size, bool [height, width].
-
-    They are the union of what covers `face` and each of `regions` alone.
-    """
-    mask = np.zeros((height, width), bool)
-    for face in (self.face, *self.regions):
-      left, top, part = covering.region(face, crops.frame_of(face), width, height)
-      mask[top : top + part.shape[0], left : left + part.shape[1]] |= part
-    return mask
+from anon_jax.inference.track import Settings, Track, Tracked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +36,13 @@ class TrackedFrame:
     index: of the frame in the stream, from 0.
     begins_scene: whether a scene cut lies before it.
     faces: in the order of their tracks.
+    left_out: numbers of the tracks that have a detection here and count as none.
   """
 
   index: int
   begins_scene: bool
   faces: tuple[Tracked, ...]
+  left_out: tuple[int, ...] = ()
 
 
 class _Waiting(NamedTuple):
@@ -139,75 +63,6 @@ class _Known(NamedTuple):
   begins_scene: bool
 
 
-class _Track:
-  """A face through one scene."""
-
-  def __init__(self, number: int, scene: int, frame: int, face: Face, thorough: bool):
-    self.number, self.scene = number, scene
-    self.path = Path()
-    self.path.add(frame, face, True, thorough)
-    self.newest = face
-    self._velocity: np.ndarray | None = None
-
-  @property
-  def steady(self) -> bool:
-    """Whether a velocity is known."""
-    return self._velocity is not None
-
-  def expected(self, frame: int) -> tuple[Face, Face]:
-    """Returns where the face is by its velocity, and where it is if it has stopped."""
-    if self._velocity is None:
-      return self.newest, self.newest
-    return moved(self.newest, self._velocity * (frame - self.path.last)), self.newest
-
-  def add(self, frame: int, face: Face, thorough: bool) -> None:
-    """Takes the track's next detection."""
-    sure = association.sure(self.expected(frame), face)
-    measured = (centre(face) - centre(self.newest)) / (frame - self.path.last)
-    old = measured if self._velocity is None else self._velocity
-    self._velocity = old + _GAIN * (measured - old)
-    self.path.add(frame, face, sure, thorough)
-    self.newest = face
-
-  def at(self, frame: int, size: tuple[int, int], settings: Settings) -> Tracked | None:
-    """Returns the face in a frame of its scene; None where it has none."""
-    path, reach = self.path, settings.reach
-    end = min(max(frame, path.first), path.last)
-    late = settings.late if path.elusive(end, settings.late) else 0
-    if abs(frame - end) > max(settings.hold, late):
-      return None
-    regions = path.around(end)
-    state: Literal['detected', 'bridged', 'held'] = 'detected'
-    if frame != end:
-      state = 'held'
-      way = path.velocity(frame > end) * (frame - end)
-      if not _shows(moved(regions[0], way).box, size):
-        return None
-      away = min(abs(frame - end), settings.hold)  # grown for longer, it would cover its neighbours
-      regions = (*regions, *self._onwards(regions[0], way, frame, reach, away))
-    elif len(regions) > 1:
-      state = 'bridged'
-      between = self._doubtful(path.interpolated(frame), frame, reach, path.away(frame))
-      regions = (regions[0], between, regions[1])
-    for other, way, away in path.beyond(frame, settings.hold):
-      regions = (*regions, other, *self._onwards(other, way, frame, reach, away))
-    face = path.smoothed(end, settings.smooth, path.score(frame, reach))
-    return Tracked(self.number, face, regions, state)
-
-  def _onwards(self, face: Face, way: np.ndarray, frame: int, reach: int, away: int) -> list[Face]:
-    """Returns where a face may be that was seen so many frames away, if it went on such a way."""
-    return [self._doubtful(moved(face, way * share), frame, reach, away) for share in _WAY]
-
-  def _doubtful(self, face: Face, frame: int, reach: int, away: int) -> Face:
-    """Returns a face that was not detected in a frame, as large as it may be there."""
-    return enlarged(widened(face, self.path.extent(frame, reach)), _GROWN * away)
-
-
-def _shows(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:
-  """Tells whether a box lies in a picture with any part."""
-  return box[0] < size[0] and box[1] < size[1] and box[2] > 0 and box[3] > 0
-
-
 class Tracker:
   """Finds the tracks of the faces of one stream; its memory is bounded by the lookahead.
 
@@ -220,7 +75,7 @@ class Tracker:
     self._scenes = scenes.Scenes()
     self._waiting: deque[_Waiting] = deque()
     self._known: deque[_Known] = deque()
-    self._tracks: list[_Track] = []
+    self._tracks: list[Track] = []
     self._pushed = self._joined = self._numbered = self._scene = 0
     self._size: tuple[int, int] | None = None
 
@@ -279,7 +134,7 @@ class Tracker:
       if place in tracks:
         alive[tracks[place]].add(frame, face, waiting.thorough)
       else:
-        track = _Track(self._numbered, self._scene, frame, face, waiting.thorough)
+        track = Track(self._numbered, self._scene, frame, face, waiting.thorough)
         self._tracks.append(track)
         self._numbered += 1
 
@@ -287,9 +142,15 @@ class Tracker:
     """Gives the oldest frame away, and forgets what no later one needs."""
     index, scene, size, begins = self._known.popleft()
     settings = self._settings
-    found = [track.at(index, size, settings) for track in self._tracks if track.scene == scene]
+    tracks = [track for track in self._tracks if track.scene == scene]
+    found = [track.at(index, size, settings) for track in tracks]
+    left_out = tuple(
+      track.number
+      for track in tracks
+      if track.path.away(index) == 0 and track.doubted(index, settings.reach)
+    )
     reach = settings.reach + 1
     self._tracks = [track for track in self._tracks if index - track.path.last <= reach]
     for track in self._tracks:
       track.path.forget(index - 2 * reach - settings.smooth)
-    return TrackedFrame(index, begins, tuple(face for face in found if face is not None))
+    return TrackedFrame(index, begins, tuple(face for face in found if face is not None), left_out)

@@ -14,8 +14,8 @@ class Track:
     number: of the track.
     first: first frame that it is in, from 0.
     states: frames by 'detected', 'bridged' and 'held'.
-    actions: frames by 'synthesized', 'filled', 'pixelated' and 'blurred'.
-    reasons: frames by the reason why they were filled.
+    actions: frames by 'synthesized', 'filled', 'pixelated', 'blurred' and 'left out'.
+    reasons: frames by the reason why they were filled or left out.
   """
 
   number: int
@@ -23,6 +23,12 @@ class Track:
   states: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
   actions: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
   reasons: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+  def leave_out(self) -> None:
+    """Counts a frame in which it was detected, and is no face."""
+    self.states['detected'] += 1
+    self.actions['left out'] += 1
+    self.reasons['a closer look sees no face'] += 1
 
   def record(self) -> dict[str, Any]:
     """Returns what the manifest says of it; `action` is that of most frames."""
@@ -55,6 +61,15 @@ class VideoResult:
   tracks: dict[int, Track] = dataclasses.field(default_factory=dict)
   sound: str | None = None
   left_out: Sequence[str] = ()
+
+  @property
+  def found(self) -> bool:
+    """Whether any frame had a face."""
+    return self.without_faces < self.frames
+
+  def track(self, number: int, frame: int) -> Track:
+    """Returns a track, a new one where it is in a frame for the first time."""
+    return self.tracks.setdefault(number, Track(number, frame))
 
   def records(self) -> list[Mapping[str, Any]]:
     """Returns what the manifest says of its faces."""

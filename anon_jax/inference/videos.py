@@ -20,10 +20,11 @@ from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, Entry, sha256_of
 from anon_jax.inference.paths import shown
-from anon_jax.inference.tracking import Settings, Tracked, TrackedFrame, Tracker
+from anon_jax.inference.track import Settings, Tracked
+from anon_jax.inference.tracking import TrackedFrame, Tracker
 from anon_jax.inference.video_detection import Search, Searched
 from anon_jax.inference.video_reading import Frame, VideoReader
-from anon_jax.inference.video_results import Track, VideoResult
+from anon_jax.inference.video_results import VideoResult
 from anon_jax.inference.video_writing import VideoWriter
 
 if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
@@ -96,7 +97,7 @@ def anonymize_video(
         work.take(search.flush())
       work.finish()
       result = work.result
-      if not result.tracks and not allow_no_faces:
+      if not result.found and not allow_no_faces:
         raise NoFaceError(
           f'no face was found in any of its {result.frames} frames, so it was not written; look at '
           'it, and give --allow-no-faces if there is none.'
@@ -137,7 +138,7 @@ def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options')
   entry.frames, entry.without_faces = result.frames, result.without_faces
   entry.tracks, entry.left_out = result.records(), result.left_out
   entry.target_sha256 = sha256_of(job.target)
-  entry.status = ANONYMIZED if result.tracks else NO_FACE
+  entry.status = ANONYMIZED if result.found else NO_FACE
   entry.written = True
 
 
@@ -184,6 +185,8 @@ class _Work:
       self._writer.write(image, frame.time, frame.duration)
       self.result.frames += 1
       self.result.without_faces += not followed.faces
+      for number in followed.left_out:
+        self.result.track(number, followed.index).leave_out()
     self._tell(len(self._ready))
     self._ready = []
 
@@ -213,7 +216,7 @@ class _Work:
       yield done.image
 
   def _count(self, index: int, tracked: Tracked, decision: Decision) -> None:
-    track = self.result.tracks.setdefault(tracked.track, Track(tracked.track, index))
+    track = self.result.track(tracked.track, index)
     track.states[tracked.state] += 1
     track.actions[decision.action] += 1
     if decision.reason:

@@ -1,0 +1,163 @@
+"""One face through one scene: in which frames it is, and what is covered because of it."""
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+
+from anon_jax.inference import association, covering, crops, scenes
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.faces import Face
+from anon_jax.inference.smoothing import Path, centre, enlarged, moved, widened
+
+_GAIN = 0.75  # of a track's velocity, for what was measured last
+# By so much of its sides the box of a face that was not found grows on each side, for each frame
+# that the nearest detection is away, up to so many: faces do not move on straight lines. It is as
+# large as the largest of its track around, besides: some frames are searched in other ways, and
+# boxes differ. docs/anonymize.md says how often that is not enough; growing on exposed no less.
+_GROWN, _GROWING = 0.1, 3
+# A track counts as far as closer looks are so sure of it, on average.
+_CONFIRMED = 0.1
+# Shares of the way that a held face would have gone: it may be anywhere on it.
+_WAY = (0.5, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How far a tracker looks, in frames.
+
+  Attributes:
+    lookahead: by how many frames the result is late.
+    bridge: longest gap between two detections of one track: three that are missed of a face that
+      is found in every fifth frame only leave one of 19.
+    hold: by how many frames a track is prolonged at either end.
+    smooth: radius of the window in which crops are smoothed; 0: not at all.
+    late: by how many it is where only thorough searches found it there, so many frames apart.
+  """
+
+  lookahead: int = 25
+  bridge: int = 20
+  hold: int = 5
+  smooth: int = 4
+  late: int = 0
+
+  def __post_init__(self) -> None:
+    reaches = {name: getattr(self, name) for name in ('bridge', 'hold', 'smooth', 'late')}
+    given = ', '.join(f'{name}={frames}' for name, frames in reaches.items())
+    if min(reaches.values()) < 0:
+      raise InferenceError(f'{given}; give 0 frames or more.')
+    least = max(reaches.values()) + scenes.DELAY
+    if self.lookahead < least:
+      raise InferenceError(
+        f'lookahead={self.lookahead}; give {least} frames or more: {scenes.DELAY} for scene cuts '
+        f'beside {given}.'
+      )
+
+  @property
+  def reach(self) -> int:
+    """The most frames that a detection has a say in, before it or after it."""
+    return max(self.bridge, self.hold, self.late)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracked:
+  """A face of a track in one frame.
+
+  Attributes:
+    track: number of its track; tracks are numbered from 0 through the stream.
+    face: where its crop is cut, smoothed along the track. Its score is the greatest of the track
+      within `bridge` or `hold` frames: a face that was just seen well is not a doubtful one.
+    regions: what has to be covered, as faces: the detection of this frame; of a bridged face the
+      detections before and after it and what lies between them; of a held one the detection at
+      the end of its track, and where it would have moved and half of the way there. Besides, for
+      `hold` frames, what lies beyond a jump of its track.
+    state: 'detected', 'bridged' or 'held'.
+  """
+
+  track: int
+  face: Face
+  regions: tuple[Face, ...]
+  state: Literal['detected', 'bridged', 'held']
+
+  def covered(self, width: int, height: int) -> np.ndarray:
+    """Returns the pixels to be covered in a picture of that size, bool [height, width].
+
+    They are the union of what covers `face` and each of `regions` alone.
+    """
+    mask = np.zeros((height, width), bool)
+    for face in (self.face, *self.regions):
+      left, top, part = covering.region(face, crops.frame_of(face), width, height)
+      mask[top : top + part.shape[0], left : left + part.shape[1]] |= part
+    return mask
+
+
+class Track:
+  """A face through one scene."""
+
+  def __init__(self, number: int, scene: int, frame: int, face: Face, thorough: bool):
+    self.number, self.scene = number, scene
+    self.path = Path()
+    self.path.add(frame, face, True, thorough)
+    self.newest = face
+    self._velocity: np.ndarray | None = None
+
+  @property
+  def steady(self) -> bool:
+    """Whether a velocity is known."""
+    return self._velocity is not None
+
+  def expected(self, frame: int) -> tuple[Face, Face]:
+    """Returns where the face is by its velocity, and where it is if it has stopped."""
+    if self._velocity is None:
+      return self.newest, self.newest
+    return moved(self.newest, self._velocity * (frame - self.path.last)), self.newest
+
+  def add(self, frame: int, face: Face, thorough: bool) -> None:
+    """Takes the track's next detection."""
+    sure = association.sure(self.expected(frame), face)
+    measured = (centre(face) - centre(self.newest)) / (frame - self.path.last)
+    old = measured if self._velocity is None else self._velocity
+    self._velocity = old + _GAIN * (measured - old)
+    self.path.add(frame, face, sure, thorough)
+    self.newest = face
+
+  def doubted(self, frame: int, reach: int) -> bool:
+    """Tells whether closer looks see no face in its detections up to so many frames away."""
+    return self.path.confirmed(frame, reach) < _CONFIRMED
+
+  def at(self, frame: int, size: tuple[int, int], settings: Settings) -> Tracked | None:
+    """Returns the face in a frame of its scene; None where it has none."""
+    path, reach = self.path, settings.reach
+    end = min(max(frame, path.first), path.last)
+    late = settings.late if path.elusive(end, settings.late) else 0
+    if abs(frame - end) > max(settings.hold, late) or self.doubted(end, reach):
+      return None
+    regions = path.around(end)
+    state: Literal['detected', 'bridged', 'held'] = 'detected'
+    if frame != end:
+      state = 'held'
+      way = path.velocity(frame > end) * (frame - end)
+      if not _shows(moved(regions[0], way).box, size):
+        return None
+      regions = (*regions, *self._onwards(regions[0], way, frame, reach, abs(frame - end)))
+    elif len(regions) > 1:
+      state = 'bridged'
+      between = self._doubtful(path.interpolated(frame), frame, reach, path.away(frame))
+      regions = (regions[0], between, regions[1])
+    for other, way, away in path.beyond(frame, settings.hold):
+      regions = (*regions, other, *self._onwards(other, way, frame, reach, away))
+    face = path.smoothed(end, settings.smooth, path.score(frame, reach))
+    return Tracked(self.number, face, regions, state)
+
+  def _onwards(self, face: Face, way: np.ndarray, frame: int, reach: int, away: int) -> list[Face]:
+    """Returns where a face may be that was seen so many frames away, if it went on such a way."""
+    return [self._doubtful(moved(face, way * share), frame, reach, away) for share in _WAY]
+
+  def _doubtful(self, face: Face, frame: int, reach: int, away: int) -> Face:
+    """Returns a face that was not detected in a frame, as large as it may be there."""
+    return enlarged(widened(face, self.path.extent(frame, reach)), _GROWN * min(away, _GROWING))
+
+
+def _shows(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:
+  """Tells whether a box lies in a picture with any part."""
+  return box[0] < size[0] and box[1] < size[1] and box[2] > 0 and box[3] > 0
