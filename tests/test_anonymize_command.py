@@ -205,7 +205,9 @@ def test_damaged_weights_are_refused_by_name(photos, capsys):
 
 @pytest.mark.parametrize('identity', ['3', '0:1,99:1', 'x', '-1', '0:0'])
 def test_a_control_identity_that_there_is_not_is_refused(photos, capsys, identity):
-  write_weights(photos / 'w')  # with three
+  write_weights(
+    photos / 'w', ('segmentation', 'identity', 'anonymization', 'harmonization')
+  )  # of three
   flags = ('--weights', 'w', f'--identity={identity}')
   assert run('a.png', '-o', 'x.png', *flags, method='synthesize') == 1
   (line,) = capsys.readouterr().err.splitlines()
