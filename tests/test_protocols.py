@@ -2,17 +2,30 @@
 
 import json
 import pathlib
+import sys
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from anon_jax.data.errors import DatasetError
 from anon_jax.data.lfw import Pairs
 from anon_jax.inference import detection
 from anon_jax.inference.faces import Face
-from anon_jax.protocols import celeba, figures, lfw, lfw_report, outputs, report, systems
+from anon_jax.protocols import (
+  celeba,
+  celeba_report,
+  detectors,
+  figures,
+  lfw,
+  lfw_report,
+  outputs,
+  report,
+  systems,
+)
 from anon_jax.protocols.celeba import People
+from anon_jax.protocols.detectors import Judge
 from anon_jax.protocols.embedding import Embedder
 from anon_jax.protocols.faces import FaceFile, face_at, main_face
 from anon_jax.protocols.lfw import first_pairs
@@ -225,6 +238,52 @@ def test_table_2_has_the_controls_where_they_belong(people, squares, covers, tmp
   # pixelization keeps the mean colour, which is all that this recogniser knows
   assert rows['pixelate_16']['in_place']['without_source']['mean'] == 1
   assert rows['original']['frechet'] is None
+
+
+def test_another_detector_judges_beside_the_pipelines_own(people, squares, covers, tmp_path):
+  asked = []
+
+  def find(pixels):
+    """Finds nothing in two originals, nor what is not red; every box lies where the square is."""
+    asked.append(pixels)
+    box = (12.0, 12.0, 52.0, 52.0)
+    middle = pixels[32, 32].astype(int)
+    return [Face(box, 0.3)] if middle[0] > middle[1] + 40 and middle[0] > middle[2] + 40 else []
+
+  judge = Judge('red', 'whoever likes red', find, 0.1)
+  result, _ = celeba.evaluate(people, tmp_path / 'work', _embedder(), judge=judge)
+  assert result['judge'] == 'whoever likes red'
+  rates = {name: row['judged'] for name, row in result['rows'].items()}
+  # of three people, two pictures each, one is red
+  assert rates['original']['pictures'] == rates['fill']['pictures'] == 2
+  assert rates['original']['same_place']['mean'] == 1
+  assert rates['fill']['same_place']['mean'] == rates['fill']['any']['mean'] == 0
+  assert rates['blur_9']['same_place']['mean'] == 1
+  assert len(asked) == 6 * len(result['rows'])
+  celeba.evaluate(people, tmp_path / 'work', _embedder(), judge=judge)
+  assert len(asked) == 6 * len(result['rows'])  # they are kept
+  text = '\n'.join(celeba_report.lines({**result, 'features': '', 'features_missing': ''}, {}))
+  assert 'whoever likes red, same place | any face |' in text
+  assert 'of the 2 pictures in whose original it finds' in text
+
+
+def test_dlib_finds_the_face_of_a_photograph():
+  pytest.importorskip('dlib', reason='the extra dlib is not installed')
+  judge, missing = detectors.load_or_say('dlib')
+  assert (judge.name, missing) == ('dlib', '')
+  face = max(judge.find(skimage.data.astronaut()), key=lambda face: face.score)
+  # the eyes of the photograph lie about (205, 115) and (250, 115)
+  left, top, right, bottom = face.box
+  assert left < 200 and right > 255 and top < 110 and bottom > 150
+  assert face.score > judge.score
+  assert detectors.load_or_say('none') == (None, 'none was asked for.')
+
+
+def test_without_dlib_its_columns_are_left_out_and_the_reason_is_said(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'dlib', None)
+  judge, missing = detectors.load_or_say('dlib')
+  assert judge is None
+  assert 'pip install anon-jax[dlib]' in report.judged_line({'judge': '', 'judge_missing': missing})
 
 
 def test_results_depend_neither_on_the_batch_nor_on_the_order_of_files(

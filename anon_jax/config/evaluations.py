@@ -21,10 +21,18 @@ COMMON: dict[str, Field] = {
   'batch_size': Field(32, 'Faces in a batch; results do not depend on it.', **at_least(1)),
   'seed': Field(0, 'Seed of samples and of the draws of control identities.', **at_least(0)),
 }
-LFW: dict[str, Field] = {
+_DETECTOR: dict[str, Field] = {
+  'detector': Field(
+    'dlib',
+    "Detector beside CenterFace, which is the pipeline's own; without dlib its columns are left "
+    'out.',
+    **one_of('dlib', 'none'),
+  )
+}
+LFW: dict[str, Field] = _DETECTOR | {
   'pairs': Field(0, 'Pairs of each kind in a fold, the first ones; 0 takes all.', **at_least(0))
 }
-CELEBA: dict[str, Field] = {
+CELEBA: dict[str, Field] = _DETECTOR | {
   'split': Field('test', 'Part of the data set.', **one_of('validation', 'test')),
   'each': Field(10, 'Pictures of a person, drawn by the seed; 0 takes all.', **at_least(0)),
   'features': Field(
@@ -60,6 +68,16 @@ ATTACKS: dict[str, Field] = {
   'each': Field(6, 'Pictures of each person who is looked for; 0 takes all.', **at_least(0)),
   'train_each': Field(
     4, 'Pictures of each person whom an attacker trains on; 0 takes all.', **at_least(0)
+  ),
+  'sigmas': Field(
+    '',
+    'Further strengths of the appearance condition for T6, shares of the side of a crop: '
+    '`0.04, 0.1`.',
+  ),
+  'controls_from': Field(
+    '',
+    'Workdir of the run that A was exported from: who its control identities are; empty leaves '
+    'out whether outputs look like them.',
   ),
   'inversion_steps': Field(300, 'Training steps of the inverting network.', **at_least(0)),
 }

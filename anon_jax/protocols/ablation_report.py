@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from anon_jax.protocols.ablation import CONFIGURATIONS
 from anon_jax.protocols.distances import HEAD, cells
-from anon_jax.protocols.report import interval, table
+from anon_jax.protocols.report import interval, judged_cells, judged_head, judged_line, table
 
 # FID, distinct nearest people and detection rate, on CelebA and on CelebA with CelebAMask-HQ.
 PAPER = {
@@ -15,7 +15,7 @@ PAPER = {
 }
 _Found: TypeAlias = Mapping[str, Any] | None
 _HEAD = ['', 'paper: FID', 'Re-ID', 'detection', *HEAD, 'distinct nearest people', 'found again']
-_HEAD += ['identified', 'what became of the main faces']
+_LAST = ['identified', 'what became of the main faces']
 
 
 def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
@@ -27,6 +27,7 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     facts: what identifies the measurement.
   """
   rows: dict[str, Any] = result['rows']
+  head = [*_HEAD, *judged_head(result), *_LAST]
   order = ['original', *CONFIGURATIONS]
   order += [name for name in rows if name not in order]
   diversity = result['diversity']
@@ -44,9 +45,9 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     'too large by about 1/n; the kernel distance (unbiased) on the same features, ± its standard '
     'deviation over halves of the pictures; faces found again by CenterFace, **which the pipeline '
     'itself uses**, from .5 on; share whose nearest other original is of the same person, by the '
-    'recogniser. Other brackets: 95 % intervals, people drawn as wholes.',
+    'recogniser. Other brackets: 95 % intervals, people drawn as wholes. ' + judged_line(result),
     '',
-    *table(_HEAD, [_row(name, rows.get(name), diversity.get(name)) for name in order]),
+    *table(head, [_row(name, rows.get(name), diversity.get(name), len(head)) for name in order]),
     '',
   ]
   text += [f'- {CONFIGURATIONS[name].title}: {why}' for name, why in result['missing'].items()]
@@ -74,16 +75,17 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
   ]
 
 
-def _row(name: str, row: _Found, diversity: _Found) -> list[str]:
+def _row(name: str, row: _Found, diversity: _Found, columns: int) -> list[str]:
   paper = PAPER.get(name, (('-',) * 3,))[0]
   if row is None:
-    return [CONFIGURATIONS[name].title, *paper, *['-'] * (len(_HEAD) - 4)]
+    return [CONFIGURATIONS[name].title, *paper, *['-'] * (columns - 4)]
   return [
     row['title'],
     *paper,
     *cells(row),
     '-' if diversity is None else interval(diversity['reid'], 1),
     interval(row['detection']['0.5']['same_place']),
+    *judged_cells(row),
     interval(row['found']['without_source']),
     ', '.join(f'{count} {what}' for what, count in row['actions'].items()),
   ]

@@ -12,6 +12,7 @@ from anon_jax.evaluation.detection_rate import SCORES, detection_rate
 from anon_jax.evaluation.feature_networks import FeatureNetwork
 from anon_jax.evaluation.intervals import bootstrap_mean
 from anon_jax.evaluation.retrieval import ranks_in_gallery
+from anon_jax.protocols.detectors import Judge, Judged
 from anon_jax.protocols.embedding import Embedder
 from anon_jax.protocols.looks import Looks
 from anon_jax.protocols.study import Rendered, Study, hash_of
@@ -70,6 +71,7 @@ def evaluate(
   rows: Sequence[System] = (),
   seed: int = 0,
   network: tuple[FeatureNetwork, Any] | None = None,
+  judge: Judge | None = None,
 ) -> tuple[dict[str, Any], Study]:
   """Measures every system on pictures of held-out people.
 
@@ -81,9 +83,11 @@ def evaluate(
     rows: the systems, the original first; none: those of Table 2.
     seed: of the draws of control identities.
     network: for the distances of sets, and its parameters; None leaves them out.
+    judge: a detector that is not the pipeline's; None leaves its rate out.
 
   Returns:
-    The result: `rows`, by the name of the system: `detection`, by score; `found` and `in_place`,
+    The result: `rows`, by the name of the system: `detection`, by score, and `judged`, that of the
+    other detector, whose title is `judge` beside the rows; `found` and `in_place`,
     shares of pictures whose nearest one in the gallery of originals is of the same person (the
     paper's Recall@1): by the face as it is found in the output, where one that is not found is not
     identified, and by the original's landmarks; each `without_source`, the gallery being the other
@@ -96,7 +100,7 @@ def evaluate(
   """
   study = Study(people.folder, people.names, workdir, embedder, weights, seed)
   clear, labels = study.render(ORIGINAL), people.labels.tolist()
-  looks, found = Looks(study, network), {}
+  looks, judged, found = Looks(study, network), Judged(judge, study, workdir), {}
   for system in rows or SYSTEMS:
     rendered = clear if system is ORIGINAL else study.render(system)
     found[system.name] = {
@@ -105,6 +109,7 @@ def evaluate(
         f'{score:g}': detection_rate(clear.detections, rendered.detections, score, labels)
         for score in SCORES
       },
+      'judged': judged.rate(system, people.names, labels),
       'found': _identified(rendered.embeddings, clear, people.labels),
       'in_place': _identified(rendered.in_place, clear, people.labels),
       'actions': rendered.counts(),
@@ -114,6 +119,7 @@ def evaluate(
     'rows': found,
     'people': len(np.unique(people.labels)),
     'pictures': len(people.names),
+    'judge': judge.title if judge else '',
     'list': hash_of(people.names),
     'without_face': [name for name in people.names if study.face(name) is None],
   }

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from anon_jax.protocols.distances import HEAD, cells
-from anon_jax.protocols.report import interval, shown, table
+from anon_jax.protocols.report import (
+  interval,
+  judged_cells,
+  judged_head,
+  judged_line,
+  shown,
+  table,
+)
 
 # Faces found by dlib and by SSH, and Recall@1 of a Proxy-NCA network, all in percent.
 PAPER = {
@@ -26,16 +33,21 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     facts: what identifies the measurement.
   """
   head = ['', 'paper: dlib, %', 'paper: SSH, %', 'same place, .05', '.5', '.9', 'any face, .5']
+  head += judged_head(result)
   found = [
     [
       row['title'],
       *PAPER.get(name, ('-',) * 3)[:2],
       *(interval(each['same_place']) for each in row['detection'].values()),
       shown(row['detection']['0.5']['any']['mean']),
+      *judged_cells(row),
     ]
     for name, row in result['rows'].items()
   ]
-  found += [[f'{name} (paper only)', *row[:2], *['-'] * 4] for name, row in _PAPER_ONLY.items()]
+  found += [
+    [f'{name} (paper only)', *row[:2], *['-'] * (len(head) - 3)]
+    for name, row in _PAPER_ONLY.items()
+  ]
   who = ['', 'paper: Proxy-NCA, %', 'found', 'found, source in it', 'in place']
   who += ['in place, source in it', 'what became of the main faces']
   identified = [
@@ -60,7 +72,8 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     'Brackets: 95 % intervals, people drawn as wholes. The recogniser is named above; the paper '
     'trained one by Proxy-NCA, so its figures stand beside for orientation only.',
     '',
-    'Faces found again by CenterFace, **which the pipeline itself uses**, from three scores on:',
+    'Faces found again by CenterFace, **which the pipeline itself uses**, from three scores on. '
+    + judged_line(result),
     '',
     *table(head, found),
     '',

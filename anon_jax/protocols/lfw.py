@@ -10,6 +10,7 @@ from anon_jax.data.lfw import Pairs, read_pairs
 from anon_jax.evaluation import identification, lfw_protocol
 from anon_jax.evaluation.detection_rate import SCORES, detection_rate
 from anon_jax.evaluation.intervals import bootstrap_mean
+from anon_jax.protocols.detectors import Judge, Judged
 from anon_jax.protocols.embedding import Embedder
 from anon_jax.protocols.study import Rendered, Study, hash_of
 from anon_jax.protocols.systems import ORIGINAL, SYSTEMS, System
@@ -43,6 +44,7 @@ def evaluate(
   more: Sequence[System] = (),
   each: int = 0,
   seed: int = 0,
+  judge: Judge | None = None,
 ) -> tuple[dict[str, Any], dict[str, tuple[np.ndarray, np.ndarray]], Study, list[str]]:
   """Measures every system on LFW's pairs.
 
@@ -54,12 +56,14 @@ def evaluate(
     more: further systems.
     each: pairs of each kind in a fold; 0 takes all.
     seed: of the draws of control identities.
+    judge: a detector that is not the pipeline's; None leaves its rate out.
 
   Returns:
-    The result: `rows`, by the name of the system, what `_row` returns and `detection`; `pairs`,
-    `pictures`, `folds`, `list`, the hash of the names, and `without_face`, originals in which no
-    face is found. By the title of the system, cosines of pairs of one person and of two, -inf where
-    there is no face. The study, and the names of the second pictures.
+    The result: `rows`, by the name of the system, what `_row` returns, `detection` and `judged`,
+    that of the other detector; `pairs`, `pictures`, `folds`, `judge`, its title, `list`, the hash of the
+    names, and `without_face`, originals in which no face is found. By the title of the system,
+    cosines of pairs of one person and of two, -inf where there is no face. The study, and the names
+    of the second pictures.
 
   Raises:
     DatasetError: missing or broken data.
@@ -76,6 +80,7 @@ def evaluate(
   originals = _distances(clear.embeddings[first], clear.embeddings[second])
   before = [clear.detections[place[name]] for name in seconds]
   own = [where[name] for name in pairs.second]
+  judged = Judged(judge, study, workdir)
   rows, scores = {}, {}
   for system in (*SYSTEMS, *more):
     rendered = study.render(system, seconds)
@@ -87,12 +92,14 @@ def evaluate(
       'detection': {
         f'{score:g}': detection_rate(before, rendered.detections, score) for score in SCORES
       },
+      'judged': judged.rate(system, seconds),
     }
   result = {
     'rows': rows,
     'pairs': len(pairs.first),
     'pictures': len(seconds),
     'folds': int(pairs.fold.max()) + 1,
+    'judge': judge.title if judge else '',
     'list': hash_of([*pairs.first, *pairs.second]),
     'without_face': [name for name in names if np.isnan(clear.embeddings[place[name]]).any()],
   }

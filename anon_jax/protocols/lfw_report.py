@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from anon_jax.protocols.lfw import FARS
-from anon_jax.protocols.report import interval, shown, table
+from anon_jax.protocols.report import (
+  interval,
+  judged_cells,
+  judged_head,
+  judged_line,
+  shown,
+  table,
+)
 
 # TAR at FAR 1e-3 by FaceNet trained on VGGFace2 and on CASIA, and faces found by SSH, in percent.
 PAPER = {
@@ -45,13 +52,14 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     )
   rows += [[f'{title} (paper only)', *row[:2], *['-'] * 7] for title, row in _PAPER_ONLY.items()]
   found_head = ['', 'paper: SSH, %', *(f'same place, {s}' for s in (0.05, 0.5, 0.9))]
-  found_head += ['any face, .5', 'what became of the main faces']
+  found_head += ['any face, .5', *judged_head(result), 'what became of the main faces']
   found_rows = [
     [
       row['title'],
       PAPER.get(name, ('-',) * 3)[2],
       *(interval(each['same_place']) for each in row['detection'].values()),
       shown(row['detection']['0.5']['any']['mean']),
+      *judged_cells(row),
       ', '.join(f'{count} {what}' for what, count in row['actions'].items()),
     ]
     for name, row in result['rows'].items()
@@ -74,7 +82,7 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     *table(head, rows),
     '',
     'Faces found again by CenterFace, **which the pipeline itself uses**, from three scores on; '
-    '95 % intervals over pictures.',
+    '95 % intervals over pictures. ' + judged_line(result),
     '',
     *table(found_head, found_rows),
     '',

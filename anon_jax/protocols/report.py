@@ -41,3 +41,29 @@ def interval(value: Mapping[str, float], digits: int = 3) -> str:
     return '-'
   low, high = shown(value['low'], digits), shown(value['high'], digits)
   return f'{shown(value["mean"], digits)} [{low}, {high}]'
+
+
+def judged_head(result: Mapping[str, Any]) -> list[str]:
+  """Returns the heads of the columns of the detector that is not the pipeline's, if there was one.
+
+  Args:
+    result: with `judge`, its title, or ''.
+  """
+  return [f'{result["judge"]}, same place', 'any face'] if result['judge'] else []
+
+
+def judged_cells(row: Mapping[str, Any]) -> list[str]:
+  """Returns the cells under `judged_head` of a row, whose `judged` is a rate, or None."""
+  found = row['judged']
+  return [interval(found['same_place']), interval(found['any'])] if found else []
+
+
+def judged_line(result: Mapping[str, Any]) -> str:
+  """Says who else judged, how many pictures count, or why nobody did."""
+  if not result['judge']:
+    return f'No other detector: {result.get("judge_missing", "none was given.")}'
+  counted = next(iter(result['rows'].values()))['judged']['pictures']
+  return (
+    f'{result["judge"]} is no part of it: of the {counted} pictures in whose original it finds a '
+    'face itself.'
+  )

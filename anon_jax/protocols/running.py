@@ -8,12 +8,14 @@ import numpy as np
 
 from anon_jax.config.field import ConfigError
 from anon_jax.evaluation.feature_networks import load_or_say
+from anon_jax.experiment.identities import read_numbers
 from anon_jax.experiment.sources import weights_folders
 from anon_jax.protocols import (
   ablation,
   ablation_report,
   celeba,
   celeba_report,
+  detectors,
   figures,
   lfw,
   lfw_report,
@@ -33,6 +35,7 @@ from anon_jax.protocols.study import Study
 _ROWS = 24  # of a contact sheet
 _CROP = 128  # side of face crops
 _GALLERY = 5  # pictures of each training person
+_SIGMAS = 0.005, 0.5  # shares of the side of a crop
 
 
 class _Place(NamedTuple):
@@ -90,6 +93,7 @@ def _sheet(study: Study, names: Sequence[str], path: pathlib.Path, seed: int) ->
 
 
 def _lfw(config: Any, place: _Place) -> None:
+  judge, without = detectors.load_or_say(config.detector)
   result, scores, study, shown = lfw.evaluate(
     place.data,
     place.workdir,
@@ -98,7 +102,9 @@ def _lfw(config: Any, place: _Place) -> None:
     more=place.more,
     each=config.pairs,
     seed=config.seed,
+    judge=judge,
   )
+  result['judge_missing'] = without
   facts = _facts(config, place, result)
   report.write(place.workdir, {**facts, **result}, lfw_report.lines(result, facts))
   figures.roc(place.workdir / 'roc.png', scores)
@@ -115,6 +121,7 @@ def _measured(
 ) -> tuple[dict[str, Any], Study]:
   """Measures systems on CelebA; the result says whose features were compared."""
   network, missing = load_or_say(config.features, weights_folders(config), _CROP)
+  judge, without = detectors.load_or_say(config.detector)
   result, study = celeba.evaluate(
     people,
     place.workdir,
@@ -123,7 +130,9 @@ def _measured(
     rows=rows,
     seed=config.seed,
     network=network,
+    judge=judge,
   )
+  result['judge_missing'] = without
   result['features'] = network[0].frechet if network else ''
   result['features_missing'] = missing
   return result, study
@@ -221,11 +230,32 @@ def _attacks(config: Any, place: _Place) -> None:
     train_each=config.train_each,
     inversion_steps=config.inversion_steps,
     seed=config.seed,
+    sigmas=_sigmas(config.sigmas),
+    controls=_controls(config.controls_from),
   )
   facts = _facts(config, place, result)
   report.write(place.workdir, {**facts, **result}, attacks_report.lines(result, facts))
   names = pictures.people[TEST].names
   _sheet(pictures.studies[TEST], names, place.workdir / 'sheet.png', config.seed)
+
+
+def _sigmas(text: str) -> list[float]:
+  """Reads strengths of the appearance condition."""
+  try:
+    found = [float(part) for part in text.split(',') if part.strip()]
+  except ValueError:
+    found = [float('nan')]
+  if not all(_SIGMAS[0] <= sigma <= _SIGMAS[1] for sigma in found):
+    raise ConfigError(
+      f'config.sigmas={text!r} cannot be used; give numbers from {_SIGMAS[0]} to {_SIGMAS[1]} with '
+      'commas between, such as 0.04, 0.1.'
+    )
+  return found
+
+
+def _controls(workdir: str) -> list[int] | None:
+  """Returns who the control identities of a run are; None where no run is named."""
+  return read_numbers(pathlib.Path(workdir).expanduser()) if workdir else None
 
 
 _EVALUATIONS: dict[str, Callable[[Any, _Place], None]] = {

@@ -1,6 +1,6 @@
 """The attacks T0 to T6, each as rows of one table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
@@ -112,18 +112,33 @@ def pooled(pictures: Pictures, seed: int) -> Iterator[Row]:
     )
 
 
-def inputs_alone(pictures: Pictures, seed: int) -> Iterator[Row]:
-  """T6: each input of synthesis alone: an attacker trained on it, in a gallery of the same."""
+def inputs_alone(pictures: Pictures, sigmas: Sequence[float], seed: int) -> Iterator[Row]:
+  """T6: each input of synthesis alone: an attacker trained on it, in a gallery of the same.
+
+  Args:
+    pictures: of the parts.
+    sigmas: further strengths of the appearance condition, shares of the crop's side.
+    seed: of the attacker.
+  """
   look = pictures.features.of_pictures
-  train, test = (
-    Inputs(pictures.studies[part], pictures.synthesizer).features(look) for part in (TRAIN, TEST)
-  )
-  labels = pictures.people[TRAIN].labels
-  for name, rows in train.items():
-    there = np.isfinite(rows).all(axis=1)
-    project = attacker.train(rows[there], labels[there], seed)
-    side = pictures.side(TEST, project(test[name]))
-    yield Row('T6', f'{name} alone', link(side, side, None, seed))
+  train, test = (Inputs(pictures.studies[part], pictures.synthesizer) for part in (TRAIN, TEST))
+  sides = train.features(look), test.features(look)
+  for name, rows in sides[0].items():
+    yield _alone(pictures, name, rows, sides[1][name], seed)
+  for sigma in sigmas:
+    title = f'appearance condition of sigma {sigma:g}'
+    known, asked = (
+      np.where(part.faces[:, None], look(part.blurred(sigma), title), np.nan)
+      for part in (train, test)
+    )
+    yield _alone(pictures, title, known, asked, seed)
+
+
+def _alone(pictures: Pictures, name: str, train: np.ndarray, test: np.ndarray, seed: int) -> Row:
+  there = np.isfinite(train).all(axis=1)
+  project = attacker.train(train[there], pictures.people[TRAIN].labels[there], seed)
+  side = pictures.side(TEST, project(test))
+  return Row('T6', f'{name} alone', link(side, side, None, seed))
 
 
 def _mean(rows: np.ndarray) -> np.ndarray:

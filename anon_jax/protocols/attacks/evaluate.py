@@ -4,17 +4,18 @@ import json
 import pathlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from anon_jax.inference.anonymizer import SHIPPED
 from anon_jax.inference.synthesis import Synthesizer
 from anon_jax.inference.weights import load_weights
 from anon_jax.nets import recognition
+from anon_jax.nets.frozen import WeightsError
 from anon_jax.protocols import celeba
-from anon_jax.protocols.attacks import attempts
+from anon_jax.protocols.attacks import attempts, imitation
 from anon_jax.protocols.attacks.features import Features
-from anon_jax.protocols.attacks.pictures import DEVELOPMENT, TEST, TRAIN, Pictures
+from anon_jax.protocols.attacks.pictures import DEVELOPMENT, TEST, TRAIN, Pictures, Row
 from anon_jax.protocols.embedding import Embedder
 from anon_jax.protocols.study import Study, hash_of
 from anon_jax.telemetry import write_whole
@@ -33,6 +34,8 @@ def evaluate(
   train_each: int,
   inversion_steps: int,
   seed: int,
+  sigmas: Sequence[float] = (),
+  controls: Sequence[int] | None = None,
 ) -> tuple[dict[str, Any], Pictures]:
   """Attacks the outputs of some trained networks.
 
@@ -46,15 +49,17 @@ def evaluate(
     train_each: pictures of each person whom an attacker trains on.
     inversion_steps: training steps of the inverting network.
     seed: of everything that is drawn.
+    sigmas: further strengths of the appearance condition for T6, shares of the crop's side.
+    controls: who each control identity is; None leaves out whether outputs look like them.
 
   Returns:
-    The result: `rows`, each `attack`, `title` and what `linking.link` returns; `left_out`, by
-    attack, why; `parts`, numbers of people and pictures; `seconds` by attack; `list`, the hash of
-    the test pictures. And the pictures.
+    The result: `rows`, each `attack`, `title` and what `linking.link` returns; `nearest`, of
+    `imitation.nearest`; `left_out`, by attack, why; `parts`, numbers of people and pictures;
+    `seconds` by attack; `list`, the hash of the test pictures. And the pictures.
 
   Raises:
     DatasetError: missing or broken data.
-    WeightsError: networks that cannot be loaded.
+    WeightsError: networks that cannot be loaded, or of another run than `controls`.
   """
   people = {
     TRAIN: celeba.draw(data, TRAIN, train_each, seed),
@@ -70,33 +75,65 @@ def evaluate(
   synthesizer = Synthesizer(loaded)
   assert loaded.identity is not None  # or there would be no synthesizer
   features = Features(embedder, loaded.identity, folders)
+  left_out = _left_out(features, controls, synthesizer.identities)  # before hours go by
   pictures = Pictures(people, studies, embedder, features, synthesizer)
   network = recognition.load_recogniser(embedder.name, folders)
-  rows, seconds = [], {}
-  for name, attack in {
-    'T0': lambda: attempts.off_the_shelf(pictures, seed),
-    'T1': lambda: attempts.second_recogniser(pictures, seed),
-    'T2': lambda: attempts.trained(pictures, seed),
-    'T3': lambda: attempts.inverted(pictures, network, inversion_steps, seed),
-    'T4': lambda: attempts.two_keys(pictures, seed),
-    'T5': lambda: attempts.pooled(pictures, seed),
-    'T6': lambda: attempts.inputs_alone(pictures, seed),
-  }.items():
-    start = time.monotonic()
-    rows += [{'attack': row.attack, 'title': row.title, **row.found} for row in attack()]
-    seconds[name] = round(time.monotonic() - start, 1)
-    print(f'{name}: {seconds[name]} s', file=sys.stderr)
+  rows, seconds = _in_turn(
+    {
+      'T0': lambda: attempts.off_the_shelf(pictures, seed),
+      'T1': lambda: attempts.second_recogniser(pictures, seed),
+      'T2': lambda: attempts.trained(pictures, seed),
+      'T3': lambda: attempts.inverted(pictures, network, inversion_steps, seed),
+      'T4': lambda: attempts.two_keys(pictures, seed),
+      'T5': lambda: attempts.pooled(pictures, seed),
+      'T6': lambda: attempts.inputs_alone(pictures, sigmas, seed),
+      'control': lambda: imitation.of_controls(pictures, controls, seed) if controls else iter(()),
+    }
+  )
   result = {
     'rows': rows,
+    'nearest': imitation.nearest(pictures),
     'seconds': seconds,
     'parts': {
       part: {'people': len(set(some.labels.tolist())), 'pictures': len(some.names)}
       for part, some in people.items()
     },
-    'left_out': {'T2, T6: features of SqueezeNet': features.missing} if features.missing else {},
+    'left_out': left_out,
     'list': hash_of(people[TEST].names),
   }
   return result, pictures
+
+
+def _left_out(
+  features: Features, controls: Sequence[int] | None, identities: int
+) -> dict[str, str]:
+  """Returns what is not measured, and why.
+
+  Raises:
+    WeightsError: A has another number of control identities than the run that was named.
+  """
+  left_out = {'T2, T6: features of SqueezeNet': features.missing} if features.missing else {}
+  if controls is None:
+    left_out['control'] = 'weights do not say who their control identities are.'
+  elif len(controls) != identities:
+    raise WeightsError(
+      f'A has {identities} control identities and the run names {len(controls)}; give the workdir '
+      'of the run that it was exported from.'
+    )
+  return left_out
+
+
+def _in_turn(
+  attacks: Mapping[str, Callable[[], Iterator[Row]]],
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+  """Returns the rows of all attacks, and how long each took in seconds."""
+  rows, seconds = [], {}
+  for name, attack in attacks.items():
+    start = time.monotonic()
+    rows += [{'attack': row.attack, 'title': row.title, **row.found} for row in attack()]
+    seconds[name] = round(time.monotonic() - start, 1)
+    print(f'{name}: {seconds[name]} s', file=sys.stderr)
+  return rows, seconds
 
 
 def _write_splits(workdir: pathlib.Path, people: Mapping[str, celeba.People]) -> None:

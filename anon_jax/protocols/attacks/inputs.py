@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,10 +11,12 @@ from anon_jax.inference import crops
 from anon_jax.inference.synthesis import Synthesizer
 from anon_jax.nets.anonymization import coarsened
 from anon_jax.protocols.study import Study
+from anon_jax.proxy import blur, to_signed
 
 _CELLS = 16  # a side of a map is reduced to
 _GREY = 128
 _TOGETHER = 16
+_BLUR = jax.jit(blur, static_argnums=1)
 
 
 class Inputs:
@@ -34,7 +37,14 @@ class Inputs:
         self.crops[place] = crops.cut(study.read(name), crops.frame_of(face), size)
     self.maps = np.concatenate([synthesizer.maps(part) for part in _parts(self.crops)])
     conditions = np.concatenate([synthesizer.conditions(part) for part in _parts(self.crops)])
-    self.conditions = np.round(conditions * 127.5 + 127.5).astype(np.uint8)
+    self.conditions = _levels(conditions)
+
+  def blurred(self, sigma: float) -> np.ndarray:
+    """Returns conditions uint8 [n, s, s, 3] of another strength, a share of the side."""
+    pixels = sigma * self.crops.shape[1]
+    return np.concatenate(
+      [_levels(np.asarray(_BLUR(to_signed(part), pixels))) for part in _parts(self.crops)]
+    )
 
   def features(self, look: Callable[[np.ndarray, str], np.ndarray]) -> Mapping[str, np.ndarray]:
     """Returns features float [n, d] by input; NaN for pictures without a face.
@@ -53,6 +63,12 @@ class Inputs:
       ),
     }
     return {name: np.where(self.faces[:, None], rows, np.nan) for name, rows in found.items()}
+
+
+def _levels(signed: np.ndarray) -> np.ndarray:
+  """Returns what lies in [-1, 1] as uint8."""
+  levels: np.ndarray = np.round(signed * 127.5 + 127.5).astype(np.uint8)
+  return levels
 
 
 def _cells(maps: np.ndarray) -> np.ndarray:

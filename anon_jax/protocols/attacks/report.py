@@ -19,6 +19,8 @@ _SAID = {
   'half. (Over the frames of clips: not measured yet.)',
   'T6': 'Each input of synthesis alone: an attacker trained on it (as T2), probe and gallery of '
   'the same kind. The foreground alone is the positive control.',
+  'control': 'Outputs, in pictures of the people whom A was trained on: is the nearest one of the '
+  'person whose control identity was asked for? What is drawn in use is a mixture of three.',
 }
 
 
@@ -65,5 +67,19 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
   text += table(head, rows)
   text += ['', *(f'- {name}: {said}' for name, said in _SAID.items())]
   text += [f'- Left out: {name}: {why}' for name, why in result['left_out'].items()]
+  text += [
+    '',
+    'Nearest picture of the people whom A was trained on: the mean of the largest cosine, and how '
+    'often it is accepted, from the same limit on as above. A gallery of many pictures accepts '
+    'strangers too: outputs are to be held against originals of people whom A never saw.',
+    '',
+    *table(
+      ['', 'largest cosine', 'accepted'],
+      [
+        [row['title'], interval(row['cosine']), interval(row['accepted'])]
+        for row in result['nearest']
+      ],
+    ),
+  ]
   took = ', '.join(f'{name} {seconds:g} s' for name, seconds in result['seconds'].items())
   return [*text, '', f'It took: {took}.']
