@@ -60,10 +60,10 @@ def evaluate(
 
   Returns:
     The result: `rows`, by the name of the system, what `_row` returns, `detection` and `judged`,
-    that of the other detector; `pairs`, `pictures`, `folds`, `judge`, its title, `list`, the hash of the
-    names, and `without_face`, originals in which no face is found. By the title of the system,
-    cosines of pairs of one person and of two, -inf where there is no face. The study, and the names
-    of the second pictures.
+    that of the other detector; `pairs`, `pictures`, `folds`, `judge`, its title, `list`, the hash
+    of the names, and `without_face`, originals in which no face is found. By the title of the
+    system, cosines of pairs of one person and of two, -inf where there is no face. The study, and
+    the names of the second pictures.
 
   Raises:
     DatasetError: missing or broken data.
