@@ -111,6 +111,18 @@ def _check_training(values: Mapping[str, Any], devices: int) -> None:
         f'config.{name}={values[name]} does not divide over {parts} devices; use a multiple of '
         f'{parts}, for example {lower}, or fewer devices by config.mesh_data.'
       )
+  apart = values['eval_every_steps'] % values['checkpoint_every_steps']
+  if values['best_scalar'] and apart:
+    raise ConfigError(
+      f'config.best_scalar={values["best_scalar"]!r} needs evaluations of what is saved, and '
+      f'eval_every_steps={values["eval_every_steps"]} is no multiple of checkpoint_every_steps='
+      f'{values["checkpoint_every_steps"]}; make it one.'
+    )
+  if 0 < values['skip_spikes'] <= 1:
+    raise ConfigError(
+      f'config.skip_spikes={values["skip_spikes"]} would leave out what is usual; give 0 for none, '
+      'or more than 1, for example 6.'
+    )
   raw = values['manual_dir']
   if values['dataset'] == 'procedural_faces':
     if raw:

@@ -83,5 +83,20 @@ ATTACKS: dict[str, Field] = {
 }
 
 
+VIDEO: dict[str, Field] = _DETECTOR | {
+  'frames': Field(100, 'Frames of each clip at most, the first ones; 0 takes all.', **at_least(0)),
+  'lpips': Field(
+    'squeeze',
+    'Backbone of the distance between frames (the paper names none; tLP was defined with alex).',
+    **one_of('alex', 'vgg', 'squeeze'),
+  ),
+  'gallery': Field(
+    '',
+    'Folder of CelebA, whose test people stand beside those of the clips in the gallery of T5; '
+    'empty: nobody.',
+  ),
+}
+
+
 def nothing_together(values: Mapping[str, Any]) -> None:
   """Fields of an evaluation do not depend on each other."""

@@ -80,6 +80,23 @@ FIELDS: dict[str, Field] = {
   ),
   'sample_examples': Field(8, 'Rows of a sample grid.', **between(1, 64), resumable=True),
   'keep_checkpoints': Field(3, 'Newest checkpoints kept.', **at_least(1), resumable=True),
+  'best_scalar': Field(
+    '',
+    'Scalar of the evaluation, such as eval/psnr, whose best checkpoint is kept beside the newest; '
+    'empty keeps the newest only.',
+    resumable=True,
+  ),
+  'best_is': Field(
+    'lowest',
+    'Which `best_scalar` is the best.',
+    **one_of('lowest', 'highest'),
+    resumable=True,
+  ),
+  'skip_spikes': Field(
+    0.0,
+    'Leaves out an update whose gradient norm is this many times the usual; 0 leaves out none.',
+    **between(0.0, 1e6),
+  ),
   'profile_steps': Field(
     0,
     'Steps recorded for the profiler, after the tenth of a run; 0 records none.',

@@ -68,5 +68,6 @@ EVALUATIONS: dict[str, StageFields] = {
     ('celeba', evaluations.CELEBA, _FEW, ''),
     ('ablation', evaluations.ABLATION, _FEW, 'evaluate_celeba'),
     ('sr', evaluations.SR, {'pictures': 2}, ''),
+    ('video', evaluations.VIDEO, {'frames': 8}, ''),
   )
 }

@@ -41,7 +41,7 @@ class Outputs:
     self._system, self._folder = system, folder
     self._weights, self._key = weights, key
     if system.folder is None:
-      self._require_same()
+      keep_or_clear(folder, made_by(system, weights, key))
 
   def read(self, name: str) -> np.ndarray:
     """Returns the pixels of a picture, uint8 [h, w, 3]."""
@@ -101,25 +101,36 @@ class Outputs:
     path = self._folder / 'actions.json'
     return json.loads(path.read_text()) if path.is_file() else {}
 
-  def _require_same(self) -> None:
-    """Begins anew where what is there was made in another way."""
-    path = self._folder / 'system.json'
-    made: dict[str, Any] = {
-      'version': __version__,
-      'system': [self._system.method, self._system.size],
-      'weights': fingerprint(self._weights) if self._system.method == 'synthesize' else '',
-      'key': self._key.hex(),
-    }
-    if self._system.networks is not None:
-      folder, names = self._system.networks
-      made['networks'] = [fingerprint(str(folder)), *names]
-    if path.is_file() and json.loads(path.read_text()) == made:
-      return
-    if self._folder.exists():
-      print(f'{self._folder} was made in another way; it is made anew.', file=sys.stderr)
-      shutil.rmtree(self._folder)
-    self._folder.mkdir(parents=True)
-    write_whole(path, json.dumps(made).encode())
+
+def keep_or_clear(folder: pathlib.Path, made: Mapping[str, Any]) -> None:
+  """Begins a folder anew where what is there was made in another way.
+
+  Args:
+    folder: of outputs.
+    made: what they depend on, as JSON holds it.
+  """
+  path = folder / 'system.json'
+  if path.is_file() and json.loads(path.read_text()) == made:
+    return
+  if folder.exists():
+    print(f'{folder} was made in another way; it is made anew.', file=sys.stderr)
+    shutil.rmtree(folder)
+  folder.mkdir(parents=True)
+  write_whole(path, json.dumps(made).encode())
+
+
+def made_by(system: System, weights: str, key: bytes) -> dict[str, Any]:
+  """Returns what a system's outputs depend on, for `keep_or_clear`."""
+  made: dict[str, Any] = {
+    'version': __version__,
+    'system': [system.method, system.size],
+    'weights': fingerprint(weights) if system.method == 'synthesize' else '',
+    'key': key.hex(),
+  }
+  if system.networks is not None:
+    folder, names = system.networks
+    made['networks'] = [fingerprint(str(folder)), *names]
+  return made
 
 
 def read(path: pathlib.Path) -> np.ndarray:

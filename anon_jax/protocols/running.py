@@ -1,8 +1,8 @@
 """Runs the evaluation that a config names."""
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,22 +29,14 @@ from anon_jax.protocols import (
 from anon_jax.protocols.attacks import evaluate as attacks
 from anon_jax.protocols.attacks import report as attacks_report
 from anon_jax.protocols.attacks.pictures import TEST
-from anon_jax.protocols.embedding import Embedder, load_embedder
+from anon_jax.protocols.embedding import load_embedder
+from anon_jax.protocols.place import Place
 from anon_jax.protocols.study import Study
+from anon_jax.protocols.video import command as video
 
-_ROWS = 24  # of a contact sheet
 _CROP = 128  # side of face crops
 _GALLERY = 5  # pictures of each training person
 _SIGMAS = 0.005, 0.5  # shares of the side of a crop
-
-
-class _Place(NamedTuple):
-  """Where an evaluation reads and writes, and who decides who is who."""
-
-  data: pathlib.Path
-  workdir: pathlib.Path
-  embedder: Embedder
-  more: Sequence[systems.System]
 
 
 def run(config: Any, workdir: pathlib.Path) -> None:
@@ -69,30 +61,10 @@ def run(config: Any, workdir: pathlib.Path) -> None:
   networks.fingerprint(config.weights_from)  # before hours go by
   workdir.mkdir(parents=True, exist_ok=True)
   embedder = load_embedder(config.recogniser, weights_folders(config), config.batch_size)
-  _EVALUATIONS[config.stage](config, _Place(folder, workdir, embedder, more))
+  _EVALUATIONS[config.stage](config, Place(folder, workdir, embedder, more))
 
 
-def _facts(config: Any, place: _Place, result: Mapping[str, Any]) -> dict[str, str]:
-  """Returns what identifies a measurement."""
-  return {
-    'recogniser': f'{place.embedder.name} ({place.embedder.sha256[:12]})',
-    'networks': networks.fingerprint(config.weights_from)[:12],
-    'list': str(result['list'])[:12],
-    'seed': str(config.seed),
-  }
-
-
-def _sheet(study: Study, names: Sequence[str], path: pathlib.Path, seed: int) -> None:
-  """Draws pictures that nobody has chosen, as every system makes them."""
-  rng = np.random.default_rng(seed)
-  drawn = sorted(rng.choice(len(names), min(_ROWS, len(names)), replace=False))
-  columns = {
-    title: [read(names[place]) for place in drawn] for title, read in study.readers.items()
-  }
-  figures.sheet(path, columns)
-
-
-def _lfw(config: Any, place: _Place) -> None:
+def _lfw(config: Any, place: Place) -> None:
   judge, without = detectors.load_or_say(config.detector)
   result, scores, study, shown = lfw.evaluate(
     place.data,
@@ -105,7 +77,7 @@ def _lfw(config: Any, place: _Place) -> None:
     judge=judge,
   )
   result['judge_missing'] = without
-  facts = _facts(config, place, result)
+  facts = place.facts(config, result)
   report.write(place.workdir, {**facts, **result}, lfw_report.lines(result, facts))
   figures.roc(place.workdir / 'roc.png', scores)
   genuine = {title: same for title, (same, _) in scores.items()}
@@ -113,11 +85,11 @@ def _lfw(config: Any, place: _Place) -> None:
   figures.histograms(
     place.workdir / 'similarities.png', {**genuine, 'two people, original': two}, 'cosine'
   )
-  _sheet(study, sorted(shown), place.workdir / 'sheet.png', config.seed)
+  place.sheet(study, sorted(shown), config.seed)
 
 
 def _measured(
-  config: Any, place: _Place, people: celeba.People, rows: Sequence[systems.System]
+  config: Any, place: Place, people: celeba.People, rows: Sequence[systems.System]
 ) -> tuple[dict[str, Any], Study]:
   """Measures systems on CelebA; the result says whose features were compared."""
   network, missing = load_or_say(config.features, weights_folders(config), _CROP)
@@ -139,7 +111,7 @@ def _measured(
 
 
 def _repainted(
-  config: Any, place: _Place, study: Study, painters: Sequence[systems.System]
+  config: Any, place: Place, study: Study, painters: Sequence[systems.System]
 ) -> dict[str, Any]:
   """Measures by name how different the faces are that systems paint into the same pictures."""
   if not config.diversity_pictures:
@@ -164,17 +136,17 @@ def _repainted(
   }
 
 
-def _celeba(config: Any, place: _Place) -> None:
+def _celeba(config: Any, place: Place) -> None:
   people = celeba.draw(place.data, config.split, config.each, config.seed, least=2)
   result, study = _measured(config, place, people, (*systems.SYSTEMS, *place.more))
   for each in _repainted(config, place, study, [systems.METHOD]).values():
     result['diversity'] = each
-  facts = _facts(config, place, result)
+  facts = place.facts(config, result)
   report.write(place.workdir, {**facts, **result}, celeba_report.lines(result, facts))
-  _sheet(study, people.names, place.workdir / 'sheet.png', config.seed)
+  place.sheet(study, people.names, config.seed)
 
 
-def _ablation(config: Any, place: _Place) -> None:
+def _ablation(config: Any, place: Place) -> None:
   try:
     variants = ablation.variants(config.variants)
     rows = ablation.rows(variants, place.more)
@@ -188,12 +160,12 @@ def _ablation(config: Any, place: _Place) -> None:
   result['diversity'] = _repainted(config, place, study, variants)
   result['trained'] = trained
   result['missing'] = ablation.missing(variants)
-  facts = _facts(config, place, result) | systems.seals(variants)
+  facts = place.facts(config, result) | systems.seals(variants)
   report.write(place.workdir, {**facts, **result}, ablation_report.lines(result, facts))
-  _sheet(study, people.names, place.workdir / 'sheet.png', config.seed)
+  place.sheet(study, people.names, config.seed)
 
 
-def _sr(config: Any, place: _Place) -> None:
+def _sr(config: Any, place: Place) -> None:
   given = {256: config.weights_256, 512: config.weights_512}
   try:
     super_resolution.require_free(place.more)
@@ -210,14 +182,14 @@ def _sr(config: Any, place: _Place) -> None:
   result = super_resolution.evaluate(sizes, network)
   result |= {'dataset': config.dataset, 'missing': missing, 'features_missing': unknown}
   result['features'] = network[0].frechet if network else ''
-  facts = _facts(config, place, result) | systems.seals(chosen.values())
+  facts = place.facts(config, result) | systems.seals(chosen.values())
   report.write(place.workdir, {**facts, **result}, super_resolution_report.lines(result, facts))
   for size, found in result['sizes'].items():
     if 'rows' in found:
       figures.sheet(place.workdir / f'sheet_{size}.png', sizes.sheet(size), size)
 
 
-def _attacks(config: Any, place: _Place) -> None:
+def _attacks(config: Any, place: Place) -> None:
   if place.more:
     raise ConfigError('config.others is not used by attacks; leave it empty.')
   result, pictures = attacks.evaluate(
@@ -233,10 +205,10 @@ def _attacks(config: Any, place: _Place) -> None:
     sigmas=_sigmas(config.sigmas),
     controls=_controls(config.controls_from),
   )
-  facts = _facts(config, place, result)
+  facts = place.facts(config, result)
   report.write(place.workdir, {**facts, **result}, attacks_report.lines(result, facts))
   names = pictures.people[TEST].names
-  _sheet(pictures.studies[TEST], names, place.workdir / 'sheet.png', config.seed)
+  place.sheet(pictures.studies[TEST], names, config.seed)
 
 
 def _sigmas(text: str) -> list[float]:
@@ -258,10 +230,11 @@ def _controls(workdir: str) -> list[int] | None:
   return read_numbers(pathlib.Path(workdir).expanduser()) if workdir else None
 
 
-_EVALUATIONS: dict[str, Callable[[Any, _Place], None]] = {
+_EVALUATIONS: dict[str, Callable[[Any, Place], None]] = {
   'evaluate_lfw': _lfw,
   'evaluate_celeba': _celeba,
   'evaluate_attacks': _attacks,
   'evaluate_ablation': _ablation,
   'evaluate_sr': _sr,
+  'evaluate_video': video.run,
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from anon_jax.inference.anonymizer import Anonymizer
+from anon_jax.inference.faces import Detector
 from anon_jax.inference.synthesis import Synthesizer
 from anon_jax.protocols.networks import Taken, fingerprint
 
@@ -32,21 +33,28 @@ class System(NamedTuple):
   folder: pathlib.Path | None = None
   networks: Taken | None = None
 
-  def anonymizer(self, weights: str, key: bytes) -> Anonymizer:
-    """Returns what anonymizes so; faces are always given to it.
+  def anonymizer(
+    self, weights: str, key: bytes, detector: Detector = lambda picture: []
+  ) -> Anonymizer:
+    """Returns what anonymizes so.
+
+    Args:
+      weights: folder of trained networks; '' for the package's own.
+      key: of the draws of control identities.
+      detector: finds the faces; by default they are always given.
 
     Raises:
       WeightsError: the trained networks cannot be loaded.
       InferenceError: networks that do not fit together.
     """
     if self.networks is not None:
-      return Anonymizer(synthesizer=Synthesizer(self.networks.over(weights)), key=key)
+      return Anonymizer(detector, Synthesizer(self.networks.over(weights)), key=key)
     make = functools.partial(
       Anonymizer.from_pretrained,
       weights or None,
       method=self.method,
       key=key,
-      detector=lambda picture: [],
+      detector=detector,
     )
     if self.method == 'pixelate':
       return make(block=self.size)

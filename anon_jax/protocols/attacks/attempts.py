@@ -9,7 +9,7 @@ from anon_jax.evaluation import identification
 from anon_jax.nets import recognition
 from anon_jax.protocols.attacks import attacker, inversion
 from anon_jax.protocols.attacks.inputs import Inputs
-from anon_jax.protocols.attacks.linking import Side, link
+from anon_jax.protocols.attacks.linking import Side, link, mean_of
 from anon_jax.protocols.attacks.pictures import (
   AGAIN,
   DEVELOPMENT,
@@ -100,8 +100,8 @@ def pooled(pictures: Pictures, seed: int) -> Iterator[Row]:
     probes, gallery = [], []
     for person in np.unique(labels):
       mine = np.flatnonzero(labels == person)
-      probes.append(_mean(vectors[mine[::2]]))
-      gallery.append(_mean(clear[mine[1::2]]))
+      probes.append(mean_of(vectors[mine[::2]]))
+      gallery.append(mean_of(clear[mine[1::2]]))
     people = np.unique(labels)
     sides = [
       Side(np.stack(rows), people, np.arange(len(people)) + shift).known()
@@ -139,12 +139,3 @@ def _alone(pictures: Pictures, name: str, train: np.ndarray, test: np.ndarray, s
   project = attacker.train(train[there], pictures.people[TRAIN].labels[there], seed)
   side = pictures.side(TEST, project(test))
   return Row('T6', f'{name} alone', link(side, side, None, seed))
-
-
-def _mean(rows: np.ndarray) -> np.ndarray:
-  rows = rows[np.isfinite(rows).all(axis=1)]
-  if not len(rows):
-    return np.full(rows.shape[1], np.nan)
-  mean = rows.mean(axis=0)
-  found: np.ndarray = mean / np.linalg.norm(mean)
-  return found

@@ -34,6 +34,16 @@ class Side(NamedTuple):
     return self.kept(np.isfinite(self.vectors).all(axis=1))
 
 
+def mean_of(rows: np.ndarray) -> np.ndarray:
+  """Returns the mean of the vectors [n, d] that are numbers, of unit length; NaN without one."""
+  rows = rows[np.isfinite(rows).all(axis=1)]
+  if not len(rows):
+    return np.full(rows.shape[1], np.nan)
+  mean = rows.mean(axis=0)
+  found: np.ndarray = mean / np.linalg.norm(mean)
+  return found
+
+
 def link(probes: Side, gallery: Side, limit: float | None = None, seed: int = 0) -> dict[str, Any]:
   """Measures how well probes are linked to a gallery.
 
