@@ -1,9 +1,9 @@
 """What an anonymized face keeps of its source: where its landmarks are, and where it looks.
 
 Both come from the five points that detectors give: eye, eye, nose tip, mouth corner, mouth corner,
-the left ones in the picture first. Expression is not measured: five points say nothing of brows,
-lids or an open mouth, and the distance of the mouth corners, all that is left, also changes with
-the person and with yaw, so that it cannot tell a smile from another face.
+the left ones in the picture first. They say nothing of brows, lids or an open mouth, and the
+distance of the mouth corners also changes with the person and with yaw, so that it cannot tell a
+smile from another face: `expression` reads semantic maps instead.
 
 The pose is that of a mean face seen from afar (scaled orthographic projection): the least-squares
 affine map from the model's points to those in the picture, and the rotation that is nearest to it.

@@ -12,6 +12,7 @@ from anon_jax.evaluation.detection_rate import SCORES, detection_rate
 from anon_jax.evaluation.feature_networks import FeatureNetwork
 from anon_jax.evaluation.intervals import bootstrap_mean
 from anon_jax.evaluation.retrieval import ranks_in_gallery
+from anon_jax.inference.segmenting import Segmenter
 from anon_jax.protocols.detectors import Judge, Judged
 from anon_jax.protocols.embedding import Embedder
 from anon_jax.protocols.looks import Looks
@@ -72,6 +73,7 @@ def evaluate(
   seed: int = 0,
   network: tuple[FeatureNetwork, Any] | None = None,
   judge: Judge | None = None,
+  segmenter: Segmenter | None = None,
 ) -> tuple[dict[str, Any], Study]:
   """Measures every system on pictures of held-out people.
 
@@ -84,6 +86,7 @@ def evaluate(
     seed: of the draws of control identities.
     network: for the distances of sets, and its parameters; None leaves them out.
     judge: a detector that is not the pipeline's; None leaves its rate out.
+    segmenter: S, for expressions; None leaves them out.
 
   Returns:
     The result: `rows`, by the name of the system: `detection`, by score, and `judged`, that of the
@@ -100,7 +103,7 @@ def evaluate(
   """
   study = Study(people.folder, people.names, workdir, embedder, weights, seed)
   clear, labels = study.render(ORIGINAL), people.labels.tolist()
-  looks, judged, found = Looks(study, network), Judged(judge, study, workdir), {}
+  looks, judged, found = Looks(study, network, segmenter), Judged(judge, study, workdir), {}
   for system in rows or SYSTEMS:
     rendered = clear if system is ORIGINAL else study.render(system)
     found[system.name] = {

@@ -95,6 +95,7 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
       ['', *HEAD, 'landmarks', 'yaw', 'pitch', 'roll', 'lost'],
       [_looks(row) for row in result['rows'].values()],
     ),
+    *_expressions(result['rows']),
     *_diversity(result.get('diversity')),
     '',
     'Pictures: `sheet.png`.',
@@ -113,6 +114,32 @@ def _looks(row: Mapping[str, Any]) -> list[str]:
     ),
     str(row['landmarks']['lost']),
   ]
+
+
+def _expressions(rows: Mapping[str, Any]) -> list[str]:
+  found = [(row['title'], row['expression']) for row in rows.values() if row['expression']]
+  if not found:
+    return []
+  return [
+    '',
+    'Expression, by the maps that S, **which A is told the map by**, makes of originals and '
+    'outputs: how far the mouth is open (its spread down over that across) and the eyes (root of '
+    'their share of the foreground), differences beside those of two strangers in brackets, and '
+    'their correlation; and how far mouth and eyes overlap (intersection over union).',
+    '',
+    *table(
+      ['', 'mouth', 'correlation', 'eyes', 'correlation', 'overlap'],
+      [[title, *_expression(each)] for title, each in found],
+    ),
+  ]
+
+
+def _expression(found: Mapping[str, Any]) -> list[str]:
+  row = []
+  for name in ('mouth', 'eyes'):
+    each = found[name]
+    row += [f'{interval(each)} ({shown(each["chance"])})', shown(each['correlation'], 2)]
+  return [*row, f'{interval(found["overlap"])} ({shown(found["overlap"]["chance"])})']
 
 
 def _diversity(found: Mapping[str, Any] | None) -> list[str]:

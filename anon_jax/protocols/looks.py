@@ -1,13 +1,14 @@
-"""How outputs look beside their originals: Frechet and kernel distance, landmarks, pose."""
+"""How outputs look beside their originals: distances of sets, landmarks, pose, expression."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from anon_jax.evaluation import preservation
+from anon_jax.evaluation import expression, preservation
 from anon_jax.evaluation.feature_networks import FeatureNetwork
 from anon_jax.inference import crops
+from anon_jax.inference.segmenting import Segmenter
 from anon_jax.protocols.distances import Distances
 from anon_jax.protocols.study import Rendered, Study
 
@@ -20,10 +21,17 @@ class Looks:
   Args:
     study: with the pictures.
     network: features of crops for the distances, and its parameters; None leaves them out.
+    segmenter: S, for expressions; None leaves them out.
   """
 
-  def __init__(self, study: Study, network: tuple[FeatureNetwork, Any] | None):
-    self._study = study
+  def __init__(
+    self,
+    study: Study,
+    network: tuple[FeatureNetwork, Any] | None,
+    segmenter: Segmenter | None = None,
+  ):
+    self._study, self._segmenter = study, segmenter
+    self._maps: np.ndarray | None = None
     self._distances = None if network is None else Distances(*network)
     self._original: np.ndarray | None = None
 
@@ -37,7 +45,8 @@ class Looks:
 
     Returns:
       `frechet` and `kernel`, of crops, as `Distances.compare`, or None for both; `landmarks` and
-      `pose`, as `evaluation.preservation`, of the landmarks that are found in both.
+      `pose`, as `evaluation.preservation`, of the landmarks that are found in both; `expression`,
+      as `evaluation.expression`, of S's maps where the originals' faces are, or None.
     """
     groups = np.asarray(people)
     sizes = preservation.interocular(clear.landmarks)
@@ -47,7 +56,24 @@ class Looks:
         clear.landmarks, rendered.landmarks, sizes, groups
       ),
       'pose': preservation.pose_preservation(clear.landmarks, rendered.landmarks, groups=groups),
+      'expression': self._expression(rendered.system.title, clear.system.title, groups),
     }
+
+  def _expression(self, title: str, original: str, people: np.ndarray) -> dict[str, Any] | None:
+    there = [self._study.face(name) is not None for name in self._study.names]
+    if self._segmenter is None or not any(there):
+      return None
+    if self._maps is None:
+      self._maps = self._mapped(self._segmenter, original)
+    maps = self._mapped(self._segmenter, title)
+    return expression.expression_preservation(self._maps, maps, people[there])
+
+  def _mapped(self, segmenter: Segmenter, title: str) -> np.ndarray:
+    """Returns S's maps, uint8 [n, s, s], of crops where the originals' faces are."""
+    rows = []
+    for crop in self._crops(title, segmenter.size):
+      rows.append(segmenter.logits(crop[None])[0].argmax(-1).astype(np.uint8))
+    return np.stack(rows)
 
   def _distant(self, title: str, original: str, people: np.ndarray) -> dict[str, Any]:
     there = [self._study.face(name) is not None for name in self._study.names]
@@ -59,8 +85,11 @@ class Looks:
 
   def _features(self, title: str) -> np.ndarray:
     assert self._distances is not None
+    return self._distances.features(self._crops(title, _SIDE))
+
+  def _crops(self, title: str, side: int) -> Iterator[np.ndarray]:
     study, read = self._study, self._study.readers[title]
-    faces = ((name, study.face(name)) for name in study.names)
-    return self._distances.features(
-      crops.cut(read(name), crops.frame_of(face), _SIDE) for name, face in faces if face is not None
-    )
+    for name in study.names:
+      face = study.face(name)
+      if face is not None:
+        yield crops.cut(read(name), crops.frame_of(face), side)

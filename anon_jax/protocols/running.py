@@ -10,6 +10,7 @@ from anon_jax.config.field import ConfigError
 from anon_jax.evaluation.feature_networks import load_or_say
 from anon_jax.experiment.identities import read_numbers
 from anon_jax.experiment.sources import weights_folders
+from anon_jax.inference.segmenting import load_exported_segmenter
 from anon_jax.protocols import (
   ablation,
   ablation_report,
@@ -103,6 +104,7 @@ def _measured(
     seed=config.seed,
     network=network,
     judge=judge,
+    segmenter=load_exported_segmenter(networks.folder_of(config.weights_from)),
   )
   result['judge_missing'] = without
   result['features'] = network[0].frechet if network else ''
