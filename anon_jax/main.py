@@ -1,7 +1,8 @@
 """`python -m anon_jax.main --config=configs/NAME.py --workdir=DIR`: trains and evaluates.
 
-Exit codes: 0 done; 1 data or weights cannot be used; 2 usage or config; 3 diverged;
-130 and 143 interrupted by SIGINT and SIGTERM after the state was saved.
+Exit codes: 0 done; 1 data, weights or checkpoints cannot be used, or one could not be saved;
+2 usage or config; 3 diverged; 4 another process of the run was lost; 130 and 143 interrupted by
+SIGINT and SIGTERM after the state was saved.
 """
 
 import contextlib
@@ -17,17 +18,25 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from anon_jax import config as configs
-from anon_jax import experiment, parallel, train, workdir
-from anon_jax.checkpoints import CheckpointError, Checkpoints
+from anon_jax import experiment, parallel, processes, train, workdir
+from anon_jax.checkpoints import Best, CheckpointError, Checkpoints
 from anon_jax.data.errors import DatasetError
+from anon_jax.experiment import sources
 from anon_jax.inference.errors import InferenceError
 from anon_jax.nets.frozen import WeightsError
+from anon_jax.processes import ProcessesError
 
 _CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of checkpoints, metrics and samples.')
 _MODE = flags.DEFINE_enum('mode', 'train', ['train', 'evaluate'], 'What to do.')
 
-DATA_ERROR, USAGE_ERROR, DIVERGED = 1, 2, 3
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator', '', 'HOST:PORT of process 0 of several; auto asks the cluster.'
+)
+_NUM_PROCESSES = flags.DEFINE_integer('num_processes', 0, 'Processes of this run.')
+_PROCESS_ID = flags.DEFINE_integer('process_id', -1, "This process's number, from 0.")
+
+DATA_ERROR, USAGE_ERROR, DIVERGED, LOST = 1, 2, 3, 4
 
 
 class RunError(ValueError):
@@ -46,6 +55,7 @@ def run(config: Any, folder: pathlib.Path, mode: str) -> int:
   workdir.require_same_config(folder, checked.to_dict())
   mesh = parallel.make_mesh(checked.mesh_data)
   built = experiment.build(checked, folder, mesh)
+  _require_alike(checked, folder, built)
   with contextlib.ExitStack() as stack:
     if jax.process_index() == 0:
       stack.enter_context(workdir.claimed(folder))
@@ -53,15 +63,27 @@ def run(config: Any, folder: pathlib.Path, mode: str) -> int:
       workdir.require_same_data(folder, built.data)
       workdir.write_facts(folder, checked.to_dict(), built.data)
     plan = experiment.make_plan(checked)
-    where = train.Run(folder, plan, checked.batch_size, checked.seed, checked.keep_checkpoints)
+    best = Best(checked.best_scalar, checked.best_is == 'highest')
+    kept = checked.keep_checkpoints
+    where = train.Run(folder, plan, checked.batch_size, checked.seed, kept, best)
     outcome = train.train(where, built.stage, built.dataset, built.samples, built.evaluate, mesh)
   if outcome.interrupted:
     return 128 + outcome.interrupted
+  if not processes.is_first():
+    return 0
   print(
     f'Done: {outcome.step} steps. Metrics: {folder}/metrics.jsonl; results: '
     f'{folder}/results.md; pictures: {folder}/samples'
   )
   return 0
+
+
+def _require_alike(checked: Any, folder: pathlib.Path, built: experiment.Experiment) -> None:
+  """Compares what the processes of a run are about to do."""
+  given = {f'config.{name}': value for name, value in checked.to_dict().items()}
+  processes.require_alike({'--workdir': str(folder), **given, 'the data': built.data})
+  share = sources.this_shard()
+  processes.require_shards(share.host, share.hosts)
 
 
 def _evaluate(config: Any, folder: pathlib.Path) -> int:
@@ -73,14 +95,11 @@ def _evaluate(config: Any, folder: pathlib.Path) -> int:
   workdir.require_same_config(folder, checked.to_dict(), measuring=True)
   mesh = parallel.make_mesh(checked.mesh_data)
   built = experiment.build(checked, folder, mesh)
-  saved = Checkpoints(folder / 'checkpoints', checked.keep_checkpoints)
-  try:
-    step = saved.latest()
-    if step is None:
-      raise RunError(f'{folder}/checkpoints holds no complete checkpoint; train first.')
-    state = saved.restore(step, train.new_state(built.stage, checked.seed, mesh))
-  finally:
-    saved.close()
+  fresh = train.new_state(built.stage, checked.seed, mesh)
+  with Checkpoints(folder / 'checkpoints', checked.keep_checkpoints) as saved:
+    state, step = saved.restore_newest(fresh)
+  if step is None:
+    raise RunError(f'{folder}/checkpoints holds no complete checkpoint; train first.')
   built.evaluate(state, step)
   print((folder / 'results.md').read_text())
   return 0
@@ -112,6 +131,7 @@ def _main(argv: Sequence[str]) -> int:
     raise RunError("--workdir='' names no folder; give the folder of the run.")
   logging.set_verbosity(logging.WARNING)
   _quiet_tensorflow()
+  processes.start(str(_COORDINATOR.value), _NUM_PROCESSES.value, _PROCESS_ID.value)
   folder = pathlib.Path(_WORKDIR.value).expanduser().resolve()
   return run(_CONFIG.value, folder, str(_MODE.value))
 
@@ -155,7 +175,7 @@ def _fail(message: str, code: int) -> NoReturn:
 def _guarded(argv: Sequence[str]) -> int:
   try:
     return _main(argv)
-  except (configs.ConfigError, workdir.WorkdirError, RunError) as error:
+  except (configs.ConfigError, workdir.WorkdirError, RunError, ProcessesError) as error:
     _fail(str(error), USAGE_ERROR)
   except (DatasetError, WeightsError, CheckpointError, InferenceError) as error:
     _fail(str(error), DATA_ERROR)

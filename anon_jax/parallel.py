@@ -28,6 +28,13 @@ def make_mesh(devices: int = 0) -> Mesh:
   return jax.make_mesh((len(chosen),), ('data',), axis_types=(AxisType.Auto,), devices=chosen)
 
 
+def describe(mesh: Mesh) -> str:
+  """Says how many devices a mesh has, of what kind, and over how many processes."""
+  kind = mesh.devices.flat[0].device_kind
+  over = f' over {jax.process_count()} processes' if jax.process_count() > 1 else ''
+  return f'devices: {mesh.size} ({kind}){over}'
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
   """Every device holds the whole array."""
   return NamedSharding(mesh, P())

@@ -16,7 +16,7 @@ ORDER = (
   ('proxy',),
   ('nets',),
   ('losses',),
-  ('parallel',),
+  ('parallel', 'processes'),
   ('state',),
   ('optim',),
   ('steps',),

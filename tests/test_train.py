@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import time
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import optax
 import pytest
 
 from anon_jax import optim, parallel, train
-from anon_jax.checkpoints import CheckpointError, Checkpoints
+from anon_jax.checkpoints import NEWEST_ONLY, CheckpointError, Checkpoints, manifest
 from anon_jax.data import pipeline
 from anon_jax.state import TrainState
 from anon_jax.steps.stage import Stage
@@ -65,13 +66,22 @@ def _predict(state, batch):
 STAGE = Stage('toy', _init, _step, _predict, ('input',), frozen={'shift': np.float32(0.25)})
 
 
-def _run(workdir, stage=STAGE, evaluate=None, mesh=None, steps=STEPS, **cadence):
+def _run(
+  workdir,
+  stage=STAGE,
+  evaluate=None,
+  mesh=None,
+  steps=STEPS,
+  best=NEWEST_ONLY,
+  keep=20,
+  **cadence,
+):
   plan = train.Plan(steps, **({'log_every': 1, 'checkpoint_every': 2} | cadence))
   view = pipeline.View(16, flip=True)
   dataset = pipeline.train_dataset(Pictures(), view, batch_size=8, seed=3, threads=1)
   samples = pipeline.eval_dataset(Pictures(), view, batch_size=2, count=2)[0]
   return train.train(
-    train.Run(workdir, plan, 8, 0, 20),
+    train.Run(workdir, plan, 8, 0, keep, best),
     stage,
     dataset,
     samples,
@@ -287,3 +297,59 @@ def test_a_checkpoint_of_another_type_is_refused_and_not_cast(unbroken):
 )
 def test_work_is_due_on_multiples_and_on_the_last_step(step, every, expected):
   assert train.due(step, every, train.Plan(12, 1, 1)) is expected
+
+
+class _LongEvaluation(Exception):
+  pass
+
+
+def test_a_signal_breaks_off_a_long_evaluation_and_saves_the_step_before_it(unbroken, tmp_path):
+  def evaluate(state, step):
+    if step == 3:
+      os.kill(os.getpid(), signal.SIGTERM)
+      time.sleep(0.01)  # where the signal is noticed
+      raise _LongEvaluation
+    return {'eval/w': 0.0}
+
+  begin = time.monotonic()
+  outcome = _run(tmp_path, evaluate=evaluate, eval_every=1)
+  assert (outcome.step, outcome.interrupted) == (3, signal.SIGTERM)
+  assert time.monotonic() - begin < 30
+  _same(_run(tmp_path).state, unbroken[1].state)
+
+
+@pytest.mark.parametrize(('before', 'after'), [(8, 4), (8, 2), (8, 1), (1, 8)])
+def test_a_run_goes_on_with_another_number_of_devices(unbroken, tmp_path, before, after):
+  """Reductions over other shares of a batch differ in the last bits, and in nothing else."""
+  first = _run(tmp_path, mesh=parallel.make_mesh(before), steps=4)
+  with Checkpoints(tmp_path / 'checkpoints', 20) as saved:
+    target = train.new_state(STAGE, 1, parallel.make_mesh(after))
+    restored, step = saved.restore_newest(target)
+  assert step == 4
+  _same(restored, first.state)
+  second = _run(tmp_path, mesh=parallel.make_mesh(after))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+    _arrays(second.state),
+    _arrays(unbroken[1].state),
+  )
+
+
+def test_a_damaged_newest_checkpoint_costs_its_steps_and_nothing_else(unbroken, tmp_path, capfd):
+  _run(tmp_path, steps=6)
+  (path,) = (p for p in (tmp_path / 'checkpoints' / '6').rglob('_METADATA'))
+  path.write_bytes(path.read_bytes()[:-3])
+  outcome = _run(tmp_path)
+  assert 'checkpoints/6 is damaged (state/_METADATA is not what was' in capfd.readouterr().err
+  _same(outcome.state, unbroken[1].state)
+  names = sorted(p.name for p in (tmp_path / 'checkpoints').iterdir())
+  assert names == ['2', '4', '6', '6.damaged', '7']
+
+
+def test_a_failed_save_fails_the_run(tmp_path, monkeypatch):
+  def full(*_):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(manifest, 'write', full)
+  with pytest.raises(CheckpointError, match=r'could not be saved .*No space left'):
+    _run(tmp_path)

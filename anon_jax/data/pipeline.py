@@ -250,9 +250,10 @@ def batches_of(
       f'use a multiple of {shard.hosts}.'
     )
   dataset = positions.map(_Read(source)).random_map(_RandomView(view))
-  dataset = dataset[shard.host :: shard.hosts]  # after random_map: keys follow the global position
-  # Batching before the iterator keeps batches the same for any number of workers.
+  # Batching before the iterator keeps batches the same for any number of workers, and before
+  # sharding gives each host consecutive rows: together they are the very batch of one host.
   dataset = dataset.batch(batch_size // shard.hosts, drop_remainder=True)
+  dataset = dataset[shard.host :: shard.hosts]  # after random_map: keys follow the global position
   if workers:
     if not flags.FLAGS.is_parsed():  # Grain reads absl flags, which notebooks never parse
       flags.FLAGS.mark_as_parsed()
@@ -276,5 +277,5 @@ def eval_dataset(
     raise ValueError('the evaluation split is empty; nothing can be measured on it.')
   batches = -(-count // batch_size)
   dataset = grain.MapDataset.range(batches * batch_size).map(_FixedView(source, view, count))
-  dataset = dataset[shard.host :: shard.hosts]
-  return dataset.batch(batch_size // shard.hosts)
+  dataset = dataset.batch(batch_size // shard.hosts)
+  return dataset[shard.host :: shard.hosts]

@@ -21,6 +21,7 @@ from anon_jax.experiment import (
 )
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets import perceptual
+from anon_jax.steps.spikes import skipping
 from anon_jax.workdir import has_checkpoint
 
 
@@ -76,6 +77,7 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
     WeightsError: missing or damaged published weights, or exported networks to start from.
   """
   built = BUILDERS[config.stage](config, workdir, mesh)
+  built = built._replace(stage=skipping(built.stage, config.skip_spikes))
   if not config.start_from or has_checkpoint(workdir):
     return built
   initial = pretrained.load_exported(config) | built.stage.initial  # identity_from comes first

@@ -15,6 +15,7 @@ from anon_jax.experiment import identities, identity
 from anon_jax.inference import weights
 from anon_jax.inference.runs import AVERAGES
 from anon_jax.nets.harmonization import HarmonizationNet
+from anon_jax.steps.spikes import skipping
 
 log = logging.getLogger('anon_jax')
 
@@ -55,15 +56,14 @@ def load_identity(config: Any) -> Pretrained:
   folder = workdir / 'checkpoints'
   if not folder.is_dir():
     raise CheckpointError(f'identity_from={str(workdir)!r} has no checkpoints yet; {_WAY_OUT}.')
-  saved = Checkpoints(folder, kept.keep_checkpoints)
-  try:
-    step = saved.latest()
-    if step is None:
+  with Checkpoints(folder, kept.keep_checkpoints) as saved:
+    if saved.latest() is None:
       raise CheckpointError(f'{folder} holds no complete checkpoint; train that run first.')
     stage = identity.make_stage(kept, len(identities.read_numbers(workdir)))
-    state = saved.restore(step, train.new_state(stage, kept.seed, parallel.make_mesh(1)))
-  finally:
-    saved.close()
+    stage = skipping(stage, kept.get('skip_spikes', 0.0))
+    fresh = train.new_state(stage, kept.seed, parallel.make_mesh(1))
+    state, step = saved.restore_newest(fresh)
+  assert step is not None
   return Pretrained(jax.device_get(state.ema['identity']), step)
 
 

@@ -22,17 +22,18 @@ def restore_averages(folder: pathlib.Path) -> tuple[int, dict[str, Any]]:
     InferenceError: no checkpoint there, or one that cannot be read.
   """
   # here and not above: it imports Orbax and Grain, which nothing else of inference needs
-  from anon_jax.checkpoints import Checkpoints
+  from anon_jax.checkpoints import Checkpoints, DamagedError
 
   if not folder.is_dir():
     raise InferenceError(f'{folder} is missing; train first.')
-  saved = Checkpoints(folder, keep=1)
-  try:
+  with Checkpoints(folder, keep=1) as saved:
     step = saved.latest()
-  finally:
-    saved.close()
-  if step is None:
-    raise InferenceError(f'{folder} holds no complete checkpoint; train first.')
+    if step is None:
+      raise InferenceError(f'{folder} holds no complete checkpoint; train first.')
+    try:
+      saved.require_whole(step)
+    except DamagedError as error:  # not the one before it in silence: it would be another network
+      raise InferenceError(str(error)) from None
   path = folder.resolve() / str(step)
   try:
     return step, _restore(path / 'state')

@@ -14,7 +14,7 @@ from anon_jax.losses import adversarial, diffaugment
 from anon_jax.nets.anonymization import Modulations, coarsened, masked
 from anon_jax.proxy import to_signed
 from anon_jax.state import TrainState
-from anon_jax.steps import controls, guided_losses
+from anon_jax.steps import collapse, controls, guided_losses
 from anon_jax.steps.guided_losses import Judge
 from anon_jax.steps.guided_parts import GuidedOptions, Nets
 from anon_jax.steps.stage import Batch, Metrics, Stage
@@ -126,6 +126,8 @@ class Guided(abc.ABC):
       (_, terms), grads = judge_loss(nets[name].params, judge, judged, fakes[name], ex, self._o)
       nets[name] = optim.update(nets[name], grads, self._disc_tx)
       metrics |= {**terms, f'{judge.letter}_grad_norm': optim.norm(grads)}
+      faces = fakes[name] * ex['mask'], judged.real * ex['mask']
+      metrics |= collapse.diversity(*faces, judge.opponent)
     judges = {name: nets[name].params for name in self.judges}
     # L_id is minimised by both, A through `fakes` and I by its parameters: one loss, two gradients.
     loss = jax.value_and_grad(self._painters_loss, argnums=(0, 1), has_aux=True)

@@ -13,7 +13,7 @@ from anon_jax.losses.regularisation import r1_penalty
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
 from anon_jax.nets.identity import IdentityNet
 from anon_jax.nets.perceptual import PerceptualNet
-from anon_jax.steps import controls
+from anon_jax.steps import collapse, controls
 from anon_jax.steps.guided_parts import GuidedOptions
 from anon_jax.steps.stage import Metrics
 
@@ -63,6 +63,7 @@ def discriminator_loss(
   fake_logits = judge(params, fakes, judged, ex['control'], ex['changes'])
   loss = adversarial.lsgan_discriminator(real_logits, fake_logits, o.real_label)
   terms = {f'{judge.letter}_loss': loss}
+  terms |= collapse.accuracies(real_logits, fake_logits, judge.letter, o.real_label)
   if o.r1_weight:
     penalty = terms[f'{judge.letter}_r1'] = r1_penalty(judge_real, judged.real)
     loss += o.r1_weight * penalty

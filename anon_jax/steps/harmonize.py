@@ -14,6 +14,7 @@ from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.perceptual import PerceptualNet
 from anon_jax.proxy import to_signed
 from anon_jax.state import TrainState
+from anon_jax.steps import collapse
 from anon_jax.steps.stage import Batch, Metrics, Stage
 
 # Streams of randomness in a step; samples have a key of their own.
@@ -137,11 +138,11 @@ class Harmonize:
     # back through the same pass.
     fake, pull_back = jax.vjp(lambda params: self.harmonize(params, ex), gen.params)
 
-    def disc_loss(params: Any) -> jax.Array:
-      real_logits = self.judge(params, ex['reachable'], ex)
-      return adversarial.lsgan_discriminator(real_logits, self.judge(params, fake, ex))
+    def disc_loss(params: Any) -> tuple[jax.Array, Metrics]:
+      real, painted = self.judge(params, ex['reachable'], ex), self.judge(params, fake, ex)
+      return adversarial.lsgan_discriminator(real, painted), collapse.accuracies(real, painted, 'd')
 
-    d_loss, d_grads = jax.value_and_grad(disc_loss)(disc.params)
+    (d_loss, seen), d_grads = jax.value_and_grad(disc_loss, has_aux=True)(disc.params)
     disc = optim.update(disc, d_grads, self._disc_tx)
     gen_loss = jax.value_and_grad(self._generator_loss, has_aux=True)
     (g_loss, terms), d_fake = gen_loss(fake, disc.params, state.frozen, ex)
@@ -152,6 +153,8 @@ class Harmonize:
       'd_loss': d_loss,
       'g_loss': g_loss,
       **terms,
+      **seen,
+      **collapse.diversity(fake * ex['mask'], ex['reachable'] * ex['mask'], 'g'),
       'd_grad_norm': optim.norm(d_grads),
       'g_grad_norm': optim.norm(g_grads),
     }
@@ -181,7 +184,7 @@ class Harmonize:
 
   def example(self, key: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Makes the proxy task of a batch."""
-    # By position in the data set, not by row: hosts order the rows of a batch differently.
+    # By position in the data set, not by row: samples then do not depend on the batch.
     keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(batch['index'])
     images, o = to_signed(batch['image']), self.o
     ex = proxy.make_example(keys, images, batch['map'], o.sigma_fraction, o.upscale, o.softness)

@@ -1,7 +1,6 @@
 """The one training loop, for every stage."""
 
 import collections
-import math
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -12,14 +11,19 @@ import jax
 import numpy as np
 
 from anon_jax import checkpoints as checkpointing
-from anon_jax import optim, parallel
-from anon_jax.checkpoints import CheckpointError, Checkpoints
+from anon_jax import parallel, processes
+from anon_jax.checkpoints import Checkpoints
+from anon_jax.config.field import ConfigError
 from anon_jax.state import TrainState
+from anon_jax.steps import finite
 from anon_jax.steps.stage import Stage
 from anon_jax.telemetry import Telemetry
 from anon_jax.train.clock import Clock
-from anon_jax.train.interrupt import Interrupt
+from anon_jax.train.collapse import CollapseWatch
+from anon_jax.train.divergence import Divergence
+from anon_jax.train.interrupt import BrokenOff, Interrupt
 from anon_jax.train.plan import Run, due
+from anon_jax.train.start import new_state
 
 Evaluate = Callable[[TrainState, int], Mapping[str, float]]
 """(state, step) -> scalars by name; made by `evaluation`, which this file does not import."""
@@ -28,59 +32,12 @@ _AHEAD = 2  # steps that may be under way on the device while the host goes on
 _PROFILE_AFTER = 10  # steps left out of a profile: compilation and warm-up
 
 
-class Diverged(RuntimeError):
-  """A loss or norm is not finite; the last checkpoint is from before it."""
-
-
 class Outcome(NamedTuple):
   """What a run ended with."""
 
   state: TrainState
   step: int
   interrupted: signal.Signals | None
-
-
-def new_state(stage: Stage, seed: int, mesh: jax.sharding.Mesh) -> TrainState:
-  """Returns the state before the first step, born on the mesh.
-
-  Raises:
-    CheckpointError: the stage's initial parameters are of other shapes, types or names.
-  """
-
-  def born(initial: Mapping[str, Any]) -> TrainState:
-    state = stage.init(jax.random.key(seed))
-    for name, params in initial.items():
-      _require_fit(name, params, state)
-    nets = {name: state.nets[name].replace(params=params) for name, params in initial.items()}
-    averages = {name: optim.copy(params) for name, params in initial.items() if name in state.ema}
-    return state.replace(nets=state.nets | nets, ema=state.ema | averages)
-
-  state = parallel.init_sharded(born, mesh, parallel.put_replicated(stage.initial, mesh))
-  return state.replace(frozen=parallel.put_replicated(stage.frozen, mesh))
-
-
-def _require_fit(name: str, params: Any, state: TrainState) -> None:
-  if name not in state.nets:
-    raise CheckpointError(
-      f'initial parameters are given for {name!r}; the networks are {sorted(state.nets)}.'
-    )
-  given, wanted = (
-    {jax.tree_util.keystr(path): f'{leaf.dtype}{list(leaf.shape)}' for path, leaf in leaves}
-    for leaves in (
-      jax.tree_util.tree_leaves_with_path(params),
-      jax.tree_util.tree_leaves_with_path(state.nets[name].params),
-    )
-  )
-  wrong = [
-    f'{leaf} is {given.get(leaf, "absent")} there and {wanted.get(leaf, "absent")} here'
-    for leaf in sorted(given | wanted)
-    if given.get(leaf) != wanted.get(leaf)
-  ]
-  if wrong:
-    raise CheckpointError(
-      f'the initial parameters of {name!r} do not fit: {"; ".join(wrong[:3])}; take those of a '
-      'network of the same preset and size.'
-    )
 
 
 def train(
@@ -106,28 +63,27 @@ def train(
     mesh: the devices.
 
   Raises:
-    Diverged: a metric is not finite when it is logged.
+    Diverged: a metric, a gradient or a parameter is not finite.
+    CheckpointError: no checkpoint is whole, or one could not be saved.
+    ProcessesError: the processes would not train the same.
   """
   data = iter(dataset)
-  saved = Checkpoints(run.workdir / 'checkpoints', run.keep_checkpoints)
-  state = new_state(stage, run.seed, mesh)
-  first = saved.latest()
-  if first is not None:
-    state = saved.restore(first, state, data)
-  step = int(state.step)
-  telemetry = Telemetry(run.workdir, step, run.plan.total_steps, jax.process_index() == 0)
-  counts = ', '.join(f'{k} {v / 1e6:.2f} M' for k, v in checkpointing.describe(state).items())
-  origin = 'starting' if first is None else f'resuming from step {first}'
-  telemetry.note(f'{stage.name}: {origin}; parameters: {counts}; devices: {mesh.size}')
-  try:
-    with Interrupt() as interrupt:
+  with Checkpoints(run.workdir / 'checkpoints', run.keep_checkpoints, run.best) as saved:
+    state, first = saved.restore_newest(new_state(stage, run.seed, mesh), data, set_aside=True)
+    step = int(state.step)
+    processes.require_alike({'the first step': step})
+    telemetry = Telemetry(run.workdir, step, run.plan.total_steps, processes.is_first())
+    try:
+      counts = ', '.join(f'{k} {v / 1e6:.2f} M' for k, v in checkpointing.describe(state).items())
+      origin = 'starting' if first is None else f'resuming from step {first}'
+      telemetry.note(f'{stage.name}: {origin}; parameters: {counts}; {parallel.describe(mesh)}')
+      interrupt = Interrupt()
       if step < run.plan.total_steps:
         loop = _Loop(run, stage, saved, telemetry, evaluate, mesh, interrupt)
         state, step = loop.run_from(state, step, data, samples)
       saved.wait()
-  finally:
-    telemetry.close()
-    saved.close()
+    finally:
+      telemetry.close()
   return Outcome(state, step, interrupt.signal)
 
 
@@ -147,44 +103,61 @@ class _Loop:
     self._run, self._stage, self._saved, self._telemetry = run, stage, saved, telemetry
     self._evaluate, self._mesh, self._interrupt = evaluate, mesh, interrupt
     self._predict = jax.jit(stage.predict)
+    self._divergence, self._collapse = Divergence(saved), CollapseWatch()
 
   def run_from(
     self, state: TrainState, step: int, data: grain.DatasetIterator, samples: Mapping[str, Any]
   ) -> tuple[TrainState, int]:
     """Runs the steps after `step`; returns the state and the step that it has reached."""
     plan, first = self._run.plan, step
-    compiled = None
+    clock = Clock()
+    # Until there is something to save, a signal ends the process as it ends any other.
+    batch: Any = parallel.put_batch(clock.draw(data), self._mesh)
+    compiled = self._compile(state, batch)
     pending: collections.deque = collections.deque()
     clock = Clock()
-    while step < plan.total_steps and not self._interrupt.signal:
-      batch = parallel.put_batch(clock.draw(data), self._mesh)
-      if compiled is None:
-        compiled = self._compile(state, batch)
-        clock = Clock()
-      with jax.transfer_guard('disallow'), jax.profiler.StepTraceAnnotation('train', step_num=step):
-        state, metrics = compiled(state, batch)
-      step += 1
-      clock.steps += 1
-      pending.append(metrics)
-      if len(pending) > _AHEAD:
-        jax.block_until_ready(pending.popleft())
-      self._telemetry.advance()
-      self._profile(step - first, last=step == plan.total_steps)
-      if due(step, plan.log_every, plan):
-        self._log(step, metrics, clock)
-      if self._any_due(step):
-        jax.block_until_ready(metrics)  # so that the pause does not hold the steps themselves
-      with clock.pause():
-        self._due_work(state, step, metrics, data, samples)
-    if self._interrupt.signal:
-      if pending:  # the last step's metrics may not have been looked at
-        self._require_finite(step, jax.device_get(pending[-1]))
-      self._saved.save(step, state, data)
-      self._telemetry.note(f'{self._interrupt.signal.name}: saved step {step}; run again to go on.')
+    with self._interrupt:
+      while step < plan.total_steps and not self._interrupt.wanted(step):
+        if batch is None:
+          batch = parallel.put_batch(clock.draw(data), self._mesh)
+        with (
+          jax.transfer_guard('disallow'),
+          jax.profiler.StepTraceAnnotation('train', step_num=step),
+        ):
+          state, metrics = compiled(state, batch)
+        batch = None
+        step += 1
+        clock.steps += 1
+        pending.append(metrics)
+        if len(pending) > _AHEAD:
+          jax.block_until_ready(pending.popleft())
+        self._divergence.note(step, metrics, state.nets)
+        self._telemetry.advance()
+        self._profile(step - first, last=step == plan.total_steps)
+        if due(step, plan.log_every, plan):
+          self._log(step, metrics, clock)
+        if self._any_due(step):
+          jax.block_until_ready(metrics)  # so that the pause does not hold the steps themselves
+        with clock.pause():
+          self._due_work(state, step, data, samples)
+      if self._interrupt.signal:
+        self._save_and_stop(state, step, first, data)
     return state, step
 
+  def _save_and_stop(
+    self, state: TrainState, step: int, first: int, data: grain.DatasetIterator
+  ) -> None:
+    assert self._interrupt.signal is not None
+    if step == first:  # the batch that compilation needed has been drawn, and not been used
+      self._telemetry.note(f'{self._interrupt.signal.name}: stopped before step {step + 1}.')
+      return
+    self._divergence.require_finite(step)  # the last step's metrics may not have been looked at
+    self._saved.save(step, state, data)
+    self._telemetry.note(f'{self._interrupt.signal.name}: saved step {step}; run again to go on.')
+
   def _compile(self, state: TrainState, batch: Any) -> Callable:
-    result = parallel.compile_step(self._stage.step, state, batch, self._mesh, time.monotonic)
+    watched = finite.watched(self._stage.step)
+    result = parallel.compile_step(watched, state, batch, self._mesh, time.monotonic)
     self._telemetry.note(
       f'compiled in {result.seconds:.1f} s; {result.flops / 1e9:.1f} GFLOP a step on each device'
     )
@@ -193,22 +166,14 @@ class _Loop:
     return result.run
 
   def _log(self, step: int, metrics: Mapping[str, jax.Array], clock: Clock) -> None:
-    values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+    own = {name: value for name, value in metrics.items() if name != finite.FLAGS}
+    values = {name: float(value) for name, value in jax.device_get(own).items()}
     values |= clock.rates(self._run.batch_size)
     losses = [name for name in values if name.endswith('loss')]
     self._telemetry.scalars(step, values, shown=[*losses, 'examples_per_s'])
-    self._require_finite(step, values)
-
-  def _require_finite(self, step: int, values: Mapping[str, Any]) -> None:
-    bad = [name for name, value in values.items() if not math.isfinite(value)]
-    if bad:
-      latest = self._saved.latest()
-      before = f'the last checkpoint, step {latest}, is from before it'
-      before = 'no checkpoint was written' if latest is None else before
-      raise Diverged(
-        f'not finite at step {step}: {", ".join(bad)}; {before}. Running again repeats the same '
-        'steps: start in another --workdir with lower learning rates or another seed.'
-      )
+    self._divergence.require_finite(step)
+    for warning in self._collapse.look(values):
+      self._telemetry.note(warning)
 
   def _any_due(self, step: int) -> bool:
     plan = self._run.plan
@@ -221,19 +186,29 @@ class _Loop:
     self,
     state: TrainState,
     step: int,
-    metrics: Mapping[str, jax.Array],
     data: grain.DatasetIterator,
     samples: Mapping[str, Any],
   ) -> None:
-    plan = self._run.plan
-    if due(step, plan.sample_every, plan):
-      shown = parallel.fetch(self._predict(state, parallel.put_replicated(samples, self._mesh)))
-      self._telemetry.pictures(step, {name: shown[name] for name in self._stage.columns})
-    if due(step, plan.eval_every, plan):
-      self._telemetry.scalars(step, self._evaluate(state, step))
+    plan, scores = self._run.plan, None
+    try:
+      with self._interrupt.breaks():
+        if due(step, plan.sample_every, plan):
+          shown = parallel.fetch(self._predict(state, parallel.put_replicated(samples, self._mesh)))
+          self._telemetry.pictures(step, {name: shown[name] for name in self._stage.columns})
+        if due(step, plan.eval_every, plan):
+          scores = self._evaluate(state, step)
+          self._telemetry.scalars(step, scores)
+    except BrokenOff:
+      return  # the loop ends before the next step, and saves
     if due(step, plan.checkpoint_every, plan):
-      self._require_finite(step, jax.device_get(metrics))  # no checkpoint of a diverged state
-      self._saved.save(step, state, data)
+      self._divergence.require_finite(step)  # no checkpoint of a diverged state
+      self._saved.save(step, state, data, scores)
+    best = self._run.best.scalar
+    if scores is not None and best and best not in scores:
+      raise ConfigError(
+        f'config.best_scalar={best!r} is nothing that the evaluation gives; choose one of '
+        f'{", ".join(sorted(scores))}, or leave it empty.'
+      )
 
   def _profile(self, done: int, *, last: bool) -> None:
     wanted = self._run.plan.profile_steps

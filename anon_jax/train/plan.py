@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 from typing import NamedTuple
 
+from anon_jax.checkpoints import NEWEST_ONLY, Best
+
 
 class Plan(NamedTuple):
   """Length and cadences of a run, in steps; 0 means at the end only."""
@@ -31,6 +33,7 @@ class Run:
     batch_size: examples a step over all hosts.
     seed: of the parameters and of the steps' randomness.
     keep_checkpoints: newest checkpoints kept.
+    best: which checkpoint is kept beside them.
   """
 
   workdir: pathlib.Path
@@ -38,3 +41,4 @@ class Run:
   batch_size: int
   seed: int
   keep_checkpoints: int
+  best: Best = NEWEST_ONLY
