@@ -184,6 +184,7 @@ def test_covered_faces_are_not_found_and_originals_are(people, squares, tmp_path
   assert np.isnan(filled.embeddings).all() and np.isnan(filled.landmarks).all()
   assert np.isfinite(filled.in_place).all()
   assert list(study.readers) == ['original', 'solid fill']
+  assert study.worst(systems.FILL, 2) == list(people.names[:2])  # all are alike: none is found
 
 
 def test_an_evaluation_that_was_broken_off_makes_only_what_is_missing(people, squares, tmp_path):
@@ -334,6 +335,8 @@ def test_table_3_has_the_controls_where_they_belong(pairs, squares, covers, tmp_
   figures.roc(tmp_path / 'roc.png', scores)
   figures.histograms(tmp_path / 'h.png', {name: each[0] for name, each in scores.items()}, 'cosine')
   figures.sheet(tmp_path / 's.png', {'a': [study.read(seconds[0])], 'b': [study.read(seconds[1])]})
+  figures.pairs(tmp_path / 'p.png', [(study.read(name),) * 2 for name in seconds], 3, 60)
+  assert outputs.read(tmp_path / 'p.png').shape == (2 * 62, 3 * 126, 3)
   shapes = [outputs.read(tmp_path / f'{name}.png').shape for name in ('roc', 'h', 's')]
   assert all(min(shape[:2]) > 100 for shape in shapes)
 

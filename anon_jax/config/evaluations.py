@@ -83,6 +83,20 @@ ATTACKS: dict[str, Field] = {
 }
 
 
+SLICES: dict[str, Field] = _DETECTOR | {
+  'dataset': Field(
+    'face_folder',
+    'Data set in `manual_dir`.',
+    **one_of('face_folder', 'celeba', 'celeba_mask_hq', 'fasseg'),
+  ),
+  'split': Field('validation', 'Part of the data set.', **one_of('validation', 'test')),
+  'pictures': Field(0, 'Pictures at most, drawn by the seed; 0 takes all.', **at_least(0)),
+  'groups': Field(
+    r'\d+_(?P<gender>\d)_(?P<race>\d)_',
+    'Regular expression that file names match; its named groups are the slices. The default is '
+    'that of UTKFace: gender 0 male, 1 female; race 0 White, 1 Black, 2 Asian, 3 Indian, 4 other.',
+  ),
+}
 VIDEO: dict[str, Field] = _DETECTOR | {
   'frames': Field(100, 'Frames of each clip at most, the first ones; 0 takes all.', **at_least(0)),
   'lpips': Field(

@@ -68,6 +68,7 @@ EVALUATIONS: dict[str, StageFields] = {
     ('celeba', evaluations.CELEBA, _FEW, ''),
     ('ablation', evaluations.ABLATION, _FEW, 'evaluate_celeba'),
     ('sr', evaluations.SR, {'pictures': 2}, ''),
+    ('slices', evaluations.SLICES, {'pictures': 4}, ''),
     ('video', evaluations.VIDEO, {'frames': 8}, ''),
   )
 }

@@ -98,7 +98,8 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     *_expressions(result['rows']),
     *_diversity(result.get('diversity')),
     '',
-    'Pictures: `sheet.png`.',
+    'Pictures: `sheet.png`; `pairs.png`, 100 before and after that nobody has chosen; `worst.png`, '
+    'those in whose outputs CenterFace is least sure of the main face.',
   ]
 
 

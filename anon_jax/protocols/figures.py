@@ -88,3 +88,31 @@ def sheet(path: pathlib.Path, columns: Mapping[str, Sequence[np.ndarray]], side:
   part = path.with_name(f'.{path.name}.part')
   page.save(part, format='PNG')
   part.replace(path)
+
+
+def pairs(
+  path: pathlib.Path,
+  pictures: Sequence[tuple[np.ndarray, np.ndarray]],
+  across: int = 5,
+  side: int = 128,
+) -> None:
+  """Lays pictures out in pairs, before and after beside each other, several pairs a row.
+
+  Args:
+    path: of the PNG.
+    pictures: uint8 [h, w, 3] each; they are scaled into squares.
+    across: pairs in a row.
+    side: of the squares, in pixels.
+  """
+  width = 2 * side + 3 * _GAP
+  rows = -(-len(pictures) // across)
+  page = Image.new('RGB', (across * width, rows * (side + _GAP)), 'white')
+  for place, both in enumerate(pictures):
+    row, column = divmod(place, across)
+    for number, pixels in enumerate(both):
+      picture = Image.fromarray(pixels)
+      picture.thumbnail((side, side))
+      page.paste(picture, (column * width + number * side, row * (side + _GAP)))
+  part = path.with_name(f'.{path.name}.part')
+  page.save(part, format='PNG')
+  part.replace(path)

@@ -9,9 +9,10 @@ import numpy as np
 from anon_jax.protocols import figures, networks
 from anon_jax.protocols.embedding import Embedder
 from anon_jax.protocols.study import Study
-from anon_jax.protocols.systems import System
+from anon_jax.protocols.systems import METHOD, System
 
 _ROWS = 24  # of a contact sheet
+_PAIRS, _WORST = 100, 20
 
 
 class Place(NamedTuple):
@@ -46,3 +47,17 @@ class Place(NamedTuple):
       title: [read(names[place]) for place in drawn] for title, read in study.readers.items()
     }
     figures.sheet(self.workdir / 'sheet.png', columns)
+
+  def pairs(self, study: Study, seed: int) -> None:
+    """Draws pictures before and after: some that nobody has chosen, and the worst ones.
+
+    The worst are those in whose outputs the detector is least sure of the main face.
+    """
+    before, after = study.read, study.readers[METHOD.title]
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(len(study.names), min(_PAIRS, len(study.names)), replace=False)
+    for file, names in (
+      ('pairs.png', [study.names[place] for place in sorted(drawn.tolist())]),
+      ('worst.png', study.worst(METHOD, _WORST)),
+    ):
+      figures.pairs(self.workdir / file, [(before(name), after(name)) for name in names])

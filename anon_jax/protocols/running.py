@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from anon_jax.config.field import ConfigError
+from anon_jax.data.errors import DatasetError
 from anon_jax.evaluation.feature_networks import load_or_say
 from anon_jax.experiment.identities import read_numbers
 from anon_jax.experiment.sources import weights_folders
@@ -23,6 +24,8 @@ from anon_jax.protocols import (
   networks,
   repaints,
   report,
+  slices,
+  slices_report,
   super_resolution,
   super_resolution_report,
   systems,
@@ -146,6 +149,7 @@ def _celeba(config: Any, place: Place) -> None:
   facts = place.facts(config, result)
   report.write(place.workdir, {**facts, **result}, celeba_report.lines(result, facts))
   place.sheet(study, people.names, config.seed)
+  place.pairs(study, config.seed)
 
 
 def _ablation(config: Any, place: Place) -> None:
@@ -189,6 +193,35 @@ def _sr(config: Any, place: Place) -> None:
   for size, found in result['sizes'].items():
     if 'rows' in found:
       figures.sheet(place.workdir / f'sheet_{size}.png', sizes.sheet(size), size)
+
+
+def _slices(config: Any, place: Place) -> None:
+  if place.more:
+    raise ConfigError('config.others is not used by slices; leave it empty.')
+  people = super_resolution.draw(
+    config.dataset, place.data, config.split, config.pictures, config.seed
+  )
+  try:
+    chosen = slices.slices_of(people.names, config.groups)
+  except DatasetError:  # it is a ValueError, and says what it is about
+    raise
+  except ValueError as error:
+    raise ConfigError(f'config.groups: {error}') from None
+  judge, without = detectors.load_or_say(config.detector)
+  result, study = slices.evaluate(
+    people,
+    place.workdir,
+    place.embedder,
+    chosen,
+    weights=config.weights_from,
+    seed=config.seed,
+    judge=judge,
+  )
+  result['judge_missing'] = without
+  facts = place.facts(config, result)
+  report.write(place.workdir, {**facts, **result}, slices_report.lines(result, facts))
+  place.sheet(study, people.names, config.seed)
+  place.pairs(study, config.seed)
 
 
 def _attacks(config: Any, place: Place) -> None:
@@ -238,5 +271,6 @@ _EVALUATIONS: dict[str, Callable[[Any, Place], None]] = {
   'evaluate_attacks': _attacks,
   'evaluate_ablation': _ablation,
   'evaluate_sr': _sr,
+  'evaluate_slices': _slices,
   'evaluate_video': video.run,
 }

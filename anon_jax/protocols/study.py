@@ -82,6 +82,7 @@ class Study:
     self._faces = self._found('pipeline', self.names, self.read, self._find)
     # what gives the pixels of a name, by the title of each system that was rendered
     self.readers: dict[str, Callable[[str], np.ndarray]] = {}
+    self._again: dict[str, dict[str, float]] = {}
 
   @functools.cached_property
   def main(self) -> dict[str, int | None]:
@@ -124,12 +125,17 @@ class Study:
       read = made.read
     self.readers[system.title] = read
     found = self._found(system.name, names, read, self._find_all, system.folder is not None)
-    points, known = [], []
-    for name in names:
-      face = self.face(name)
-      again = None if face is None else face_at(found[name], face.box)
-      points.append(None if again is None else again.landmarks)
-      known.append(None if face is None else face.landmarks)
+    faces = [self.face(name) for name in names]
+    again = [
+      None if face is None else face_at(found[name], face.box)
+      for name, face in zip(names, faces, strict=True)
+    ]
+    points, known = (
+      [None if face is None else face.landmarks for face in side] for side in (again, faces)
+    )
+    self._again[system.title] = {
+      name: 0.0 if face is None else face.score for name, face in zip(names, again, strict=True)
+    }
     return Rendered(
       system,
       actions,
@@ -138,6 +144,11 @@ class Study:
       self._embedded(names, known, read, f'{system.title}, in place'),
       np.array([_NOWHERE if each is None else each for each in points], np.float64),
     )
+
+  def worst(self, system: System, count: int) -> list[str]:
+    """Returns the pictures whose main face the detector is least sure of in what was rendered."""
+    scores = {name: s for name, s in self._again[system.title].items() if self.face(name)}
+    return sorted(scores, key=lambda name: scores[name])[:count]
 
   def _found(
     self,
