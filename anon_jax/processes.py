@@ -3,8 +3,11 @@
 With one process, which needs no start, every function answers for it alone.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -12,6 +15,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 FROM_CLUSTER = 'auto'
+LOST = 4
+"""Exit code of a process that has lost another one."""
 
 
 class ProcessesError(ValueError):
@@ -128,6 +133,30 @@ def require_shards(index: int, count: int) -> None:
       f'the data are split as {shares} (share, of how many) over {jax.process_count()} processes; '
       'each has to read its own share.'
     )
+
+
+@contextlib.contextmanager
+def ending_with_the_others() -> Iterator[None]:
+  """Ends this process, with code `LOST` and one line, when another one of the run is gone.
+
+  At once, and not as Python ends: JAX would wait for the other process for minutes and then abort.
+  Alone, errors are raised as ever.
+  """
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if jax.process_count() == 1:
+      raise
+    reason = ' '.join(str(error).split())[:200]
+    sys.stdout.flush()
+    print(
+      f'\nanon_jax: process {jax.process_index()} of {jax.process_count()} cannot go on, because '
+      f'another one is gone or failed ({reason}); start all of them again to go on from the last '
+      'checkpoint.',
+      file=sys.stderr,
+      flush=True,
+    )
+    os._exit(LOST)
 
 
 def is_started() -> bool:

@@ -83,7 +83,8 @@ def test_a_step_of_the_papers_losses_updates_every_network_and_both_averages(sta
     average = optim.update_average(state.ema[name], new.nets[name].params, state.step, 0.999)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), new.ema[name], average)
   names = {'d_loss', 'g_loss', 'g_adversarial', 'g_identity', 'i_real_pairs'}
-  assert set(metrics) == names | {'d_grad_norm', 'g_grad_norm', 'i_grad_norm'}
+  told = {'d_real_accuracy', 'd_fake_accuracy', 'g_diversity'}
+  assert set(metrics) == names | told | {'d_grad_norm', 'g_grad_norm', 'i_grad_norm'}
   assert {(m.shape, m.dtype.name) for m in metrics.values()} == {((), 'float32')}
   assert all(np.isfinite(float(m)) for m in metrics.values())
 

@@ -74,6 +74,9 @@ def test_a_step_updates_every_network_and_counts(state, after):
     'g_l1',
     'd_grad_norm',
     'g_grad_norm',
+    'd_real_accuracy',
+    'd_fake_accuracy',
+    'g_diversity',
   }
   assert all(np.isfinite(float(value)) for value in metrics.values())
 

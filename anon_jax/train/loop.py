@@ -78,10 +78,11 @@ def train(
       origin = 'starting' if first is None else f'resuming from step {first}'
       telemetry.note(f'{stage.name}: {origin}; parameters: {counts}; {parallel.describe(mesh)}')
       interrupt = Interrupt()
-      if step < run.plan.total_steps:
-        loop = _Loop(run, stage, saved, telemetry, evaluate, mesh, interrupt)
-        state, step = loop.run_from(state, step, data, samples)
-      saved.wait()
+      with processes.ending_with_the_others():
+        if step < run.plan.total_steps:
+          loop = _Loop(run, stage, saved, telemetry, evaluate, mesh, interrupt)
+          state, step = loop.run_from(state, step, data, samples)
+        saved.wait()
     finally:
       telemetry.close()
   return Outcome(state, step, interrupt.signal)
