@@ -12,7 +12,7 @@ import safetensors.numpy
 from PIL import Image, ImageFilter
 
 from anon_jax.losses.perceptual import perceptual_loss
-from anon_jax.nets import calibration, imagenet, perceptual, squeezenet, vgg
+from anon_jax.nets import alexnet, calibration, imagenet, perceptual, squeezenet, vgg
 
 VGG_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 
@@ -43,16 +43,31 @@ def _torch_vgg(torch):
   return layers, (1, 6, 11, 20, 29)
 
 
+def _torch_vgg16(torch):
+  layers, _ = _torch_vgg(torch)
+  # of four convolutions with their ReLUs in the last three blocks the fourth is not there
+  kept = [layer for index, layer in enumerate(layers) if index not in (16, 17, 25, 26, 34, 35)]
+  return kept, (3, 8, 15, 22, 29)
+
+
+def _torch_alexnet(torch):
+  conv, pool = torch.nn.Conv2d, torch.nn.MaxPool2d(3, 2)
+  layers = [conv(3, 64, 11, 4, 2), pool, conv(64, 192, 5, padding=2), pool]
+  layers += [conv(i, o, 3, padding=1) for i, o in ((192, 384), (384, 256), (256, 256))]
+  pairs = [[part] if part is pool else [part, torch.nn.ReLU()] for part in layers]
+  return list(itertools.chain(*pairs)), (1, 4, 7, 9, 11)
+
+
 def _torch_squeezenet(torch):
   class Fire(torch.nn.Module):
     def __init__(self, inputs, squeezed, expanded):
       super().__init__()
-      self.squeeze1x1 = torch.nn.Conv2d(inputs, squeezed, 1)
+      self.squeeze = torch.nn.Conv2d(inputs, squeezed, 1)
       self.expand1x1 = torch.nn.Conv2d(squeezed, expanded, 1)
       self.expand3x3 = torch.nn.Conv2d(squeezed, expanded, 3, padding=1)
 
     def forward(self, x):
-      x = torch.relu(self.squeeze1x1(x))
+      x = torch.relu(self.squeeze(x))
       return torch.relu(torch.cat([self.expand1x1(x), self.expand3x3(x)], 1))
 
   def pool():
@@ -98,6 +113,25 @@ def test_vgg19_gives_the_features_of_the_same_network_in_pytorch(size):
   tensors, images = _random_tensors(vgg.TENSORS), _images(2, *size, 3)
   found = jax.jit(vgg.Vgg19().apply)({'params': vgg.params_from(tensors)}, images)
   _assert_close(found, _torch_taps(torch, _torch_vgg, tensors, images), 1e-4)
+
+
+@pytest.mark.parametrize('size', [(32, 32), (45, 64)])
+def test_vgg16_gives_the_features_of_the_same_network_in_pytorch(size):
+  torch = pytest.importorskip('torch', reason='the reference network is built in PyTorch')
+  tensors, images = _random_tensors(vgg.TENSORS_16), _images(2, *size, 3)
+  params = vgg.params_from(tensors, vgg.Vgg16)
+  found = jax.jit(vgg.Vgg16().apply)({'params': params}, images)
+  _assert_close(found, _torch_taps(torch, _torch_vgg16, tensors, images), 1e-4)
+
+
+# at stride 4, every rest of the side leaves other pixels out
+@pytest.mark.parametrize('size', [(32, 32), (65, 90), (67, 103)])
+def test_alexnet_gives_the_features_of_the_same_network_in_pytorch(size):
+  torch = pytest.importorskip('torch', reason='the reference network is built in PyTorch')
+  tensors, images = _random_tensors(alexnet.TENSORS), _images(2, *size, 3)
+  found = jax.jit(alexnet.AlexNet().apply)({'params': alexnet.params_from(tensors)}, images)
+  assert tuple(tap.shape[-1] for tap in found) == alexnet.CHANNELS
+  _assert_close(found, _torch_taps(torch, _torch_alexnet, tensors, images), 1e-4)
 
 
 # 38 and 40 give even sides before the first and the third pool: ceil mode keeps a partial window

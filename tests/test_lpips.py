@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from anon_jax.evaluation import lpips
-from anon_jax.nets import frozen, squeezenet
+from anon_jax.nets import alexnet, frozen, squeezenet
 
 
 def _write(path, tensors, **metadata):
@@ -28,7 +28,7 @@ def write_weights(folder, layout):
     f'lin{tap}.weight': rng.random(count).astype(np.float32)
     for tap, count in enumerate((64, 128, 256, 384, 384, 512, 512))
   }
-  _write(folder / lpips.HEADS, heads)
+  _write(folder / lpips.heads_file('squeeze'), heads)
 
 
 @pytest.fixture(scope='module', params=['keras', 'torchvision'])
@@ -130,7 +130,7 @@ def test_missing_and_damaged_heads_are_refused(folder, tmp_path):
   with pytest.raises(frozen.WeightsError, match=r'lpips_linear_squeeze\.safetensors is in none of'):
     lpips.load_lpips([tmp_path])
   heads = {f'lin{n}.weight': np.ones(3, np.float32) for n in range(7)}
-  _write(tmp_path / lpips.HEADS, heads)
+  _write(tmp_path / lpips.heads_file('squeeze'), heads)
   with pytest.raises(
     frozen.WeightsError, match=r'lin0\.weight has shape \(3,\) instead of \(64,\)'
   ):
@@ -138,7 +138,7 @@ def test_missing_and_damaged_heads_are_refused(folder, tmp_path):
   counts = (64, 128, 256, 384, 384, 512, 512)
   heads = {f'lin{n}.weight': np.ones(count, np.float32) for n, count in enumerate(counts)}
   heads['lin3.weight'][5] = -1
-  _write(tmp_path / lpips.HEADS, heads)
+  _write(tmp_path / lpips.heads_file('squeeze'), heads)
   with pytest.raises(frozen.WeightsError, match=r'negative weights in .*lin3\.weight'):
     lpips.load_lpips([tmp_path])
 
@@ -158,3 +158,38 @@ def test_on_real_weights_a_blurred_picture_is_nearer_than_noise(real_data):
   assert _in_torch(params, picture, much.astype(np.float32), True)[0] == pytest.approx(
     far, rel=1e-4
   )
+
+
+def _write_backbone(folder, network, shapes, **metadata):
+  rng = np.random.default_rng(3)
+  tensors = {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
+  _write(folder / frozen.published(network).file, tensors, **metadata)
+
+
+def test_a_backbone_that_is_not_there_is_never_replaced(folder, tmp_path):
+  # SqueezeNet and its heads are there
+  for network, file in (('alex', 'alexnet-owt-7be5be79.pth'), ('vgg', 'vgg16-397923af.pth')):
+    found, reason = lpips.load_or_say([folder], 64, network)
+    assert found is None
+    assert file in reason
+    assert 'measure LPIPS on another backbone, under its own name' in reason
+  _write_backbone(tmp_path, 'alexnet', alexnet.TENSORS)
+  with pytest.raises(
+    frozen.WeightsError, match=r'lpips_linear_alex\.safetensors is in none.*alex.pth'
+  ):
+    lpips.load_lpips([tmp_path, folder], 'alex')
+  with pytest.raises(ValueError, match=r"'resnet' of LPIPS; choose one of \['alex', 'vgg', 'squee"):
+    lpips.load_or_say([folder], 16, 'resnet')
+
+
+def test_torchvisions_name_belongs_to_its_own_weights(tmp_path):
+  heads = {f'lin{n}.weight': np.ones(c, np.float32) for n, c in enumerate(alexnet.CHANNELS)}
+  _write(tmp_path / lpips.heads_file('alex'), heads)
+  _write_backbone(tmp_path, 'alexnet', alexnet.TENSORS, source_sha256='0' * 64)
+  assert lpips.load_lpips([tmp_path], 'alex')[0].title == 'LPIPS distance, AlexNet of other weights'
+  _write_backbone(tmp_path, 'alexnet', alexnet.TENSORS, source_sha256='7be5be79' + '0' * 56)
+  net, params = lpips.load_lpips([tmp_path], 'alex')
+  assert net.title == 'LPIPS distance, torchvision AlexNet'
+  picture = np.random.default_rng(0).uniform(-1, 1, (1, 33, 40, 3)).astype(np.float32)
+  np.testing.assert_array_equal(net.distances(params, picture, picture), 0)
+  assert float(net.distances(params, picture, -picture)[0]) > 0

@@ -1,25 +1,29 @@
-"""The LPIPS distance (Zhang et al. 2018), on whichever SqueezeNet 1.1 there is.
+"""The LPIPS distance (Zhang et al. 2018), version 0.1, on AlexNet, VGG-16 or SqueezeNet 1.1.
 
-For each of seven taps: features are divided by their length over the channels, the squared
+For each tap of the backbone: features are divided by their length over the channels, the squared
 difference of two pictures is weighted by LPIPS' linear head of that tap and averaged over space;
-the taps are added up. The published heads (v0.1) were fitted to torchvision's SqueezeNet. On Keras'
-weights, which are another training, the distance is of the same kind and has other values: its name
-says so, and such numbers are never to be compared with published ones.
+the taps are added up (github.com/richzhang/PerceptualSimilarity, metrics.md 2).
+
+The published heads were fitted to torchvision's backbones. On any others, such as Keras'
+SqueezeNet, which is another training, the distance is of the same kind and has other values: its
+name says so, and such numbers are never to be compared with published ones. A backbone that is not
+there is never replaced by another one: whoever asks for it gets the reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
-from anon_jax.nets import frozen, squeezenet
+from anon_jax.nets import alexnet, frozen, squeezenet, vgg
 
-HEADS = 'lpips_linear_squeeze.safetensors'
+# SqueezeNet's taps; those of the others are their networks' own.
 TAPS = ('conv1', 'fire3', 'fire5', 'fire6', 'fire7', 'fire8', 'fire9')
-_CHANNELS = (64, 128, 256, 384, 384, 512, 512)
 _LEAST_SIDE = 32
 _EPSILON = 1e-10  # beside the length, not inside the root
 _TITLES = {'keras': 'Keras SqueezeNet', 'torchvision': 'torchvision SqueezeNet'}
@@ -30,15 +34,17 @@ class Lpips(NamedTuple):
 
   Attributes:
     title: what it has to be called in reports.
-    module: the backbone, with the taps of LPIPS.
+    module: the backbone, images -> the taps of LPIPS.
   """
 
   title: str
-  module: squeezenet.SqueezeNet
+  module: nn.Module
 
   def features(self, params: Any, images: jax.Array) -> tuple[jax.Array, ...]:
     """Returns the unit-length features of float images [b, h, w, 3] in [-1, 1]; sides >= 32."""
-    taps: Any = self.module.apply({'params': params['backbone']}, images)
+    # otherwise GPUs round to TF32, which alone may move a distance by more than metrics.md 7 allows
+    with jax.default_matmul_precision('highest'):
+      taps: Any = self.module.apply({'params': params['backbone']}, images)
     return tuple(unit(tap) for tap in taps)
 
   def distances(self, params: Any, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -102,51 +108,118 @@ def _flat(clips: jax.Array) -> jax.Array:
   return clips.reshape(-1, *clips.shape[2:])
 
 
+class _Backbone(NamedTuple):
+  """What LPIPS needs to know of one backbone.
+
+  Attributes:
+    load: weight file -> what the backbone has to be called, the module, its parameters.
+    weights: its key in `frozen.PUBLISHED`.
+    channels: of its taps.
+  """
+
+  load: Callable[[Path], tuple[str, nn.Module, Any]]
+  weights: str
+  channels: tuple[int, ...]
+
+
+def _load_alexnet(path: Path) -> tuple[str, nn.Module, Any]:
+  params = alexnet.params_from(frozen.load_tensors(path, alexnet.TENSORS))
+  return _named('AlexNet', 'alexnet', path), alexnet.AlexNet(), params
+
+
+def _load_vgg16(path: Path) -> tuple[str, nn.Module, Any]:
+  params = vgg.params_from(frozen.load_tensors(path, vgg.TENSORS_16), vgg.Vgg16)
+  return _named('VGG-16', 'vgg16', path), vgg.Vgg16(), params
+
+
+def _named(architecture: str, network: str, path: Path) -> str:
+  """Gives torchvision's name to the file that was converted from torchvision's own only."""
+  source = frozen.read_header(path).metadata.get('source_sha256', '')
+  if source.startswith(frozen.published(network).sha256_prefix):
+    return f'torchvision {architecture}'
+  return f'{architecture} of other weights'
+
+
+def _load_squeezenet(path: Path) -> tuple[str, nn.Module, Any]:
+  header = frozen.read_header(path)
+  layout = squeezenet.layout_of(header.tensors, header.metadata)
+  tensors = frozen.load_tensors(path, squeezenet.TENSORS[layout])
+  module = squeezenet.SqueezeNet(layout=layout, taps=TAPS)
+  return _TITLES[layout], module, squeezenet.params_from(tensors, layout)
+
+
+# LPIPS' own names of its backbones
+BACKBONES: Mapping[str, _Backbone] = MappingProxyType(
+  {
+    'alex': _Backbone(_load_alexnet, 'alexnet', alexnet.CHANNELS),
+    'vgg': _Backbone(_load_vgg16, 'vgg16', (64, 128, 256, 512, 512)),
+    'squeeze': _Backbone(_load_squeezenet, 'squeezenet', (64, 128, 256, 384, 384, 512, 512)),
+  }
+)
+
+
+def heads_file(network: str) -> str:
+  """Returns the name of the file with the linear heads of a key of `BACKBONES`."""
+  return f'lpips_linear_{network}.safetensors'
+
+
 def load_or_say(
-  folders: Sequence[str | Path], image_size: int
+  folders: Sequence[str | Path], image_size: int, network: str = 'squeeze'
 ) -> tuple[tuple[Lpips, Any] | None, str]:
   """Loads a distance for pictures of `image_size`, or says why there is none.
 
+  Args:
+    folders: searched for the weights.
+    image_size: shorter side in pixels.
+    network: a key of `BACKBONES`.
+
   Returns:
     What `load_lpips` returns and '', or None and the reason, for the report.
+
+  Raises:
+    ValueError: unknown network.
   """
+  _backbone(network)
   if image_size < _LEAST_SIDE:
     return None, f'pictures of {image_size} px are too small; it needs {_LEAST_SIDE}.'
   try:
-    return load_lpips(folders), ''
+    return load_lpips(folders, network), ''
   except frozen.WeightsError as error:
     return None, str(error)
 
 
-def load_lpips(folders: Sequence[str | Path]) -> tuple[Lpips, Any]:
+def load_lpips(folders: Sequence[str | Path], network: str = 'squeeze') -> tuple[Lpips, Any]:
   """Finds, checks and loads backbone and linear heads.
 
   Args:
     folders: searched in this order for each of the two files.
+    network: a key of `BACKBONES`.
 
   Returns:
     The distance, and its parameters, `backbone` and `heads`, as NumPy arrays.
 
   Raises:
+    ValueError: unknown network.
     WeightsError: a file is missing or damaged.
   """
-  path = frozen.find_weights('squeezenet', folders)
-  header = frozen.read_header(path)
-  layout = squeezenet.layout_of(header.tensors, header.metadata)
-  tensors = frozen.load_tensors(path, squeezenet.TENSORS[layout])
+  backbone = _backbone(network)
+  title, module, params = backbone.load(frozen.find_weights(backbone.weights, folders))
   way_out = (
-    'It holds lin0.weight to lin6.weight, the float32 vectors [channels] of lpips/weights/v0.1/'
-    'squeeze.pth of https://github.com/richzhang/PerceptualSimilarity.'
+    f'It holds lin0.weight to lin{len(backbone.channels) - 1}.weight, the float32 vectors '
+    f'[channels] of lpips/weights/v0.1/{network}.pth of '
+    'https://github.com/richzhang/PerceptualSimilarity.'
   )
-  heads_path = frozen.find_file("LPIPS' linear heads", HEADS, folders, way_out)
-  names = {f'lin{tap}.weight': (count,) for tap, count in enumerate(_CHANNELS)}
-  heads = frozen.load_tensors(heads_path, names)
+  path = frozen.find_file("LPIPS' linear heads", heads_file(network), folders, way_out)
+  names = {f'lin{tap}.weight': (count,) for tap, count in enumerate(backbone.channels)}
+  heads = frozen.load_tensors(path, names)
   negative = [name for name, head in heads.items() if (head < 0).any()]
   if negative:
-    raise frozen.WeightsError(f'{heads_path} has negative weights in {negative}; copy it again.')
-  params = {
-    'backbone': squeezenet.params_from(tensors, layout),
-    'heads': tuple(np.asarray(heads[name], np.float32) for name in names),
-  }
-  module = squeezenet.SqueezeNet(layout=layout, taps=TAPS)
-  return Lpips(f'LPIPS distance, {_TITLES[layout]}', module), params
+    raise frozen.WeightsError(f'{path} has negative weights in {negative}; copy it again.')
+  ordered = tuple(np.asarray(heads[name], np.float32) for name in names)
+  return Lpips(f'LPIPS distance, {title}', module), {'backbone': params, 'heads': ordered}
+
+
+def _backbone(network: str) -> _Backbone:
+  if network not in BACKBONES:
+    raise ValueError(f'Unknown backbone {network!r} of LPIPS; choose one of {list(BACKBONES)}.')
+  return BACKBONES[network]

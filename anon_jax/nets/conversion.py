@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anon_jax.nets import calibration, frozen, inception, inception_resnet, squeezenet, vgg
+from anon_jax.nets import (
+  alexnet,
+  calibration,
+  frozen,
+  inception,
+  inception_resnet,
+  squeezenet,
+  vgg,
+)
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.torch_file import read_tensors
 
@@ -42,6 +50,8 @@ _FACENET = _Source(
   inception_resnet.TENSORS, inception_resnet.skipped, 'facenet-pytorch', 'rgb_127.5_over_128'
 )
 _SOURCES = {
+  'alexnet': _torchvision(alexnet.TENSORS),
+  'vgg16': _torchvision(vgg.TENSORS_16),
   'vgg19': _torchvision(vgg.TENSORS),
   'squeezenet': _torchvision(squeezenet.TENSORS['torchvision']),
   'facenet_vggface2': _FACENET,

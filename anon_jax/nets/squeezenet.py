@@ -4,7 +4,7 @@ The two published sets of weights are different trainings with different convent
 
 | | Keras | torchvision |
 |---|---|---|
-| tensor names | `conv1.kernel`, `fire2.squeeze1x1.kernel` | `features.0.weight`, `features.3...` |
+| names | `conv1.kernel`, `fire2.squeeze1x1.kernel` | `features.0.weight`, `.3.squeeze.weight` |
 | kernels | HWIO | OIHW |
 | input | BGR in [0, 255] minus the mean pixel | RGB in [0, 1] minus mean over deviation |
 | max pools | windows inside the image only | a last, partial window is kept (ceil mode) |
@@ -61,6 +61,7 @@ _KERNELS = _kernels()
 
 def _torchvision_name(name: str) -> str:
   module, _, part = name.partition('.')
+  part = part.replace('squeeze1x1', 'squeeze')  # the one part that torchvision calls otherwise
   return '.'.join(filter(None, ('features', str(_TORCHVISION_INDEX[module]), part)))
 
 
