@@ -7,6 +7,7 @@ import numpy as np
 
 from anon_jax.data.errors import DatasetError
 
+PAIRS = 'pairs.txt'
 _FOLDERS = ('lfw-deepfunneled', 'lfw-funneled', 'lfw_funneled', 'lfw')
 LAYOUT = (
   'LFW is expected as pairs.txt beside one of the folders '
@@ -46,11 +47,15 @@ def read_pairs(folder: pathlib.Path) -> Pairs:
   Raises:
     DatasetError: a file is missing, or a line is laid out otherwise; it is named.
   """
-  path = folder / 'pairs.txt'
+  path = folder / PAIRS
   pictures = next((folder / name for name in _FOLDERS if (folder / name).is_dir()), None)
   if not path.is_file() or pictures is None:
     raise DatasetError(f'{folder} holds no LFW. {LAYOUT}')
-  header, *lines = path.read_text().splitlines() or ['']
+  try:
+    text = path.read_text(encoding='utf-8-sig')
+  except (OSError, UnicodeDecodeError) as error:
+    raise DatasetError(f'{path} cannot be read as UTF-8 text ({error}); copy it again.') from None
+  header, *lines = text.splitlines() or ['']
   numbers = header.split()
   if not (1 <= len(numbers) <= 2 and all(number.isdecimal() for number in numbers)):
     raise DatasetError(

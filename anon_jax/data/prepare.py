@@ -29,6 +29,7 @@ BUILDERS = {
   'celeba_mask_hq': ('anon_jax.data.celeba_mask_hq', 'CelebaMaskHq'),
   'face_folder': ('anon_jax.data.face_folder', 'FaceFolder'),
   'fasseg': ('anon_jax.data.fasseg', 'Fasseg'),
+  'lfw': ('anon_jax.data.lfw_builder', 'Lfw'),
 }
 _INSTALL = "pip install 'anon-jax[train]'"
 _INFO = 'dataset_info.json'  # TFDS writes it last, into a folder that it renames when complete
