@@ -127,3 +127,13 @@ def test_inference_imports_neither_tensorflow_nor_tfds_nor_clu(module):
   )
   done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
   assert done.returncode == 0, done.stderr
+
+
+def test_the_package_imports_none_of_the_libraries_that_it_is_compared_with():
+  foreign = {'torch', 'torchvision', 'cleanfid', 'pytorch_fid', 'lpips', 'skimage'}
+  for path in FILES:
+    for node in ast.walk(ast.parse(path.read_text())):
+      names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+      if isinstance(node, ast.ImportFrom):
+        names.append(node.module or '')
+      assert not foreign & {name.split('.')[0] for name in names}, path
