@@ -13,7 +13,7 @@ TEST_STAMP := $(VENV)/.installed-test
 
 help:
 	@echo 'make install   the virtual environment .venv, from requirements.lock'
-	@echo 'make demo      a short training run on procedural faces, minutes on a CPU'
+	@echo 'make demo      anonymizes a photograph, then trains for minutes on procedural faces'
 	@echo 'make test      lint, types and tests'
 	@echo 'make clean     removes .venv and what demo wrote'
 
@@ -29,12 +29,16 @@ $(TEST_STAMP): $(STAMP) requirements-test.lock
 
 install: $(STAMP)
 
+# scikit-image for a photograph in the public domain that it carries.
 demo: install
-	$(BIN)/python -m anon_jax.main --config=configs/quickstart.py --workdir=$(DEMO)
+	$(PIP) $$(grep '^scikit-image==' requirements-test.lock)
+	$(BIN)/python docs/demo_photograph.py $(DEMO)
+	$(BIN)/python -m anon_jax.main --config=configs/quickstart.py --workdir=$(DEMO)/quickstart
 	@echo
-	@echo 'Sample grids (input, recoloured, condition, output, target): $(DEMO)/samples/'
-	@echo 'Metrics, one JSON object a line:                             $(DEMO)/metrics.jsonl'
-	@echo 'Held-out results beside the baseline:                        $(DEMO)/results.md'
+	@echo 'A photograph by the weights in the package, before and after: $(DEMO)/before_after.png'
+	@echo 'Sample grids (input, recoloured, condition, output, target):  $(DEMO)/quickstart/samples/'
+	@echo 'Metrics, one JSON object a line:                              $(DEMO)/quickstart/metrics.jsonl'
+	@echo 'Held-out results beside the baseline:                         $(DEMO)/quickstart/results.md'
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff format --check .

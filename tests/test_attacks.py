@@ -4,9 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from anon_jax.protocols.attacks import attacker, inversion
+from anon_jax.protocols.attacks import attacker, imitation, inversion
 from anon_jax.protocols.attacks.inputs import _cells
-from anon_jax.protocols.attacks.linking import Side, link
+from anon_jax.protocols.attacks.linking import Side, link, mean_of
+from anon_jax.protocols.attacks.pictures import DEVELOPMENT, TEST, TRAIN
+from anon_jax.protocols.systems import METHOD, ORIGINAL
 
 
 def _unit(rows):
@@ -118,3 +120,39 @@ def test_cells_hold_the_share_of_each_class():
   cells = _cells(maps).reshape(16, 16, 8)
   assert cells[0, 0].tolist() == [0.5, 0, 0, 0.5, 0, 0, 0, 0]
   assert cells[0, 1].tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+
+
+class _Recognised:
+  """Stands for pictures whose embeddings are known."""
+
+  def __init__(self, sides):
+    self._sides = sides
+
+  def recognised(self, part, system):
+    return self._sides[part, system.name]
+
+
+def test_nearness_to_training_pictures_stands_beside_that_of_strangers():
+  training = _side([[1, 0, 0.0], [0.8, 0.6, 0], [0, 0, 1]], [1, 1, 2])
+  rows = imitation.nearest(
+    _Recognised(
+      {
+        (TRAIN, ORIGINAL.name): training,
+        # of two people: one pair in a thousand may exceed .6, so none does
+        (DEVELOPMENT, ORIGINAL.name): _side([[1, 0, 0.0], [0.6, 0.8, 0]], [8, 9]),
+        (TEST, METHOD.name): _side([[1, 0, 0.0], [0, 0.6, 0.8]], [5, 6], 10),
+        (TEST, ORIGINAL.name): _side([[0, 1, 0.0], [0, 1, 0]], [5, 6], 10),
+      }
+    )
+  )
+  outputs, strangers, own = ((row['cosine']['mean'], row['accepted']['mean']) for row in rows)
+  assert outputs == (pytest.approx(0.9), 1)  # 1, a copy, and .8
+  assert strangers == (pytest.approx(0.6), 0)  # .6 is not above the limit
+  # each among the others, never with itself: .8, .8 and 0
+  assert own == (pytest.approx(1.6 / 3), pytest.approx(2 / 3))
+
+
+def test_the_mean_of_vectors_leaves_out_what_is_not_there_and_has_unit_length():
+  rows = np.array([[2.0, 0], [0, 2], [np.nan, np.nan]])
+  np.testing.assert_allclose(mean_of(rows), [0.5**0.5] * 2)
+  assert np.isnan(mean_of(rows[2:])).all()

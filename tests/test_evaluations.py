@@ -11,6 +11,8 @@ import pytest
 from anon_jax import config as configs
 from anon_jax import main, workdir
 from anon_jax.config.field import ConfigError
+from anon_jax.inference.anonymizer import SHIPPED
+from anon_jax.inference.weights import load_weights
 from anon_jax.nets.frozen import WeightsError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -76,6 +78,17 @@ def _few(real_data, folder, parts):
   return folder
 
 
+def _run_of(data, folder):
+  """A run that names training people as the package's control identities, over and over."""
+  count = load_weights(SHIPPED).anonymization.module.identities
+  identity, partition = (dict(line.split() for line in (data / n).open()) for n in FILES)
+  people = sorted({int(identity[name]) for name, part in partition.items() if part == '0'})
+  folder.mkdir()
+  everybody = (people * count)[:count]
+  (folder / 'identities.json').write_text(json.dumps({'identities': everybody}))
+  return folder
+
+
 def test_all_attacks_run_by_their_command(real_data, tmp_path):
   data = _few(real_data, tmp_path / 'celeba', {'0': (3, 1), '1': (2, 2), '2': (3, 2)})
   command = [
@@ -83,6 +96,7 @@ def test_all_attacks_run_by_their_command(real_data, tmp_path):
     *('--config=configs/evaluate_attacks.py', f'--workdir={tmp_path / "w"}'),
     *(f'--config.manual_dir={data}', '--config.each=2', '--config.train_each=1'),
     *(f'--config.weights_dir={real_data / "weights"}', '--config.inversion_steps=0'),
+    *('--config.sigmas=0.2', f'--config.controls_from={_run_of(data, tmp_path / "a")}'),
   ]
   environment = {**os.environ, 'XLA_FLAGS': ''}  # the networks are real ones: they run fast
   done = subprocess.run(
@@ -91,9 +105,12 @@ def test_all_attacks_run_by_their_command(real_data, tmp_path):
   assert done.returncode == 0, done.stderr[-2000:]
   assert '| T0: originals in originals | 1.000' in done.stdout
   result = json.loads((tmp_path / 'w' / 'results.json').read_text())
-  assert {row['attack'] for row in result['rows']} == {f'T{number}' for number in range(7)}
+  attacks = [f'T{number}' for number in range(7)]
+  assert {row['attack'] for row in result['rows']} == {*attacks, 'control'}
   rows = {row['title']: row for row in result['rows']}
   assert rows['outputs of one photograph, the same key']['recall']['mean'] == 1
+  assert rows['appearance condition of sigma 0.2 alone']['probes'] == 6
+  assert len(result['nearest']) == 3 and not result['left_out']
   assert result['parts']['test'] == {'people': 3, 'pictures': 6}
   splits = json.loads((tmp_path / 'w' / 'splits.json').read_text())
   people = [person for part in splits.values() for person in part['people']]
