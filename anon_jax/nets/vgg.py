@@ -42,7 +42,13 @@ TENSORS_16 = _tensors(_BLOCKS_16)
 
 
 class _Vgg(nn.Module):
-  """Attributes: dtype of the computation; preprocessing is done in float32."""
+  """The trunk of both networks, up to the last tap.
+
+  Attributes:
+    dtype: computation dtype; preprocessing is done in float32.
+    blocks: of the network.
+    taps: ReLU outputs that are given, in their order.
+  """
 
   dtype: Any = jnp.float32
 
