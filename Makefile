@@ -9,12 +9,13 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check install --no-deps
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint bench clean
 
 help:
 	@echo 'make install   the virtual environment .venv, from requirements.lock'
 	@echo 'make demo      anonymizes a photograph, then trains for minutes on procedural faces'
 	@echo 'make test      lint, types and tests'
+	@echo 'make bench     speed against PyTorch: benchmarks/results.md and bench.json, some 20 minutes'
 	@echo 'make clean     removes .venv and what demo wrote'
 
 $(STAMP): requirements.lock setup.cfg pyproject.toml
@@ -47,6 +48,10 @@ lint: $(TEST_STAMP)
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+# PyTorch is in the lock of the checks.
+bench: $(TEST_STAMP)
+	$(BIN)/python benchmarks/bench.py
 
 clean:
 	rm -rf $(VENV) $(DEMO)
