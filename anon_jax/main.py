@@ -36,7 +36,7 @@ _COORDINATOR = flags.DEFINE_string(
 _NUM_PROCESSES = flags.DEFINE_integer('num_processes', 0, 'Processes of this run.')
 _PROCESS_ID = flags.DEFINE_integer('process_id', -1, "This process's number, from 0.")
 
-DATA_ERROR, USAGE_ERROR, DIVERGED, LOST = 1, 2, 3, 4
+DATA_ERROR, USAGE_ERROR, DIVERGED = 1, 2, 3
 
 
 class RunError(ValueError):

@@ -1,6 +1,6 @@
 """Kills, stops, poisons and starves a real tiny training, and checks what is left each time.
 
-  python benchmarks/kill_training.py [--kills 20] [--seed 0] [--only NAME] [--folder DIR]
+  python benchmarks/kill_training.py [--kills 20] [--seed 0] [--only NAME] [--folder DIR] [--stages 'A B']
 
 Everything runs through `python -m anon_jax.main` on procedural faces, in processes of its own:
 
@@ -10,7 +10,7 @@ Everything runs through `python -m anon_jax.main` on procedural faces, in proces
   signals  SIGTERM to one process, and to one of two: exit code 143, and the seconds until it
   nan      NaN in the loss of H, the loss of D, the gradients and the parameters: exit code 3
   full     a file system that is too small for the next checkpoint (needs root)
-  alike    two processes against one after 20 steps, every stage; and again after one was killed
+  alike    two processes against one after 20 steps of every stage's test config
 
 The last line says whether all held; the exit code is 1 where one did not.
 """
@@ -195,8 +195,8 @@ def full(folder: pathlib.Path) -> None:
     subprocess.run(['umount', str(place)], check=False)
 
 
-def alike(folder: pathlib.Path) -> None:
-  """Trains every stage for 20 steps in one process and in two, and compares parameters."""
+def alike(folder: pathlib.Path, stages: list[str]) -> None:
+  """Trains stages (none: every one) for 20 steps in one process and in two; compares parameters."""
   program = str(ROOT / 'benchmarks' / 'stages_alike.py')
   environment = os.environ | {
     'JAX_PLATFORMS': 'cpu',
@@ -208,7 +208,7 @@ def alike(folder: pathlib.Path) -> None:
     (folder / name).mkdir(exist_ok=True)
     return [
       subprocess.Popen(
-        [sys.executable, program, str(folder / name), str(port), str(count), str(index)],
+        [sys.executable, program, str(folder / name), str(port), str(count), str(index), *stages],
         cwd=ROOT,
         env=environment,
         text=True,
@@ -237,6 +237,7 @@ def main() -> int:
   parser.add_argument('--seed', type=int, default=0)
   parser.add_argument('--only', default='')
   parser.add_argument('--folder', default='')
+  parser.add_argument('--stages', default='', help='of part alike, with spaces between')
   arguments = parser.parse_args()
   folder = pathlib.Path(arguments.folder or tempfile.mkdtemp(prefix='kill_training_'))
   folder.mkdir(parents=True, exist_ok=True)
@@ -245,7 +246,7 @@ def main() -> int:
     'signals': lambda: signals(folder),
     'nan': lambda: nan(folder),
     'full': lambda: full(folder),
-    'alike': lambda: alike(folder),
+    'alike': lambda: alike(folder, arguments.stages.split()),
   }
   for name, part in parts.items():
     if arguments.only in ('', name):

@@ -1,6 +1,6 @@
-"""Trains every stage's test config for 20 steps and writes its parameters; for `kill_training.py`.
+"""Trains stages' test configs for 20 steps and writes their parameters; for `kill_training.py`.
 
-python benchmarks/stages_alike.py FOLDER PORT PROCESSES NUMBER   (PORT 0: alone)
+python benchmarks/stages_alike.py FOLDER PORT PROCESSES NUMBER [STAGE...]   (PORT 0: alone)
 """
 
 import pathlib
@@ -20,7 +20,7 @@ def main() -> None:
   if port:
     processes.start(f'127.0.0.1:{port}', count, index)
   mesh = parallel.make_mesh()
-  for stage in STAGES:
+  for stage in sys.argv[5:] or STAGES:
     config = configs.tiny(configs.defaults(stage))
     config.update(num_train_steps=20, checkpoint_every_steps=20, log_every_steps=20)
     for name in ('weights_dir', 'perceptual_network'):

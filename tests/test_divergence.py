@@ -203,3 +203,20 @@ def test_the_loop_keeps_the_best_by_the_evaluation_of_the_very_step(tmp_path):
   assert left == ['4', '7']
   noted = json.loads((tmp_path / 'checkpoints' / '4' / 'evaluation.json').read_text())
   assert noted == {'eval/w': 1.0}
+
+
+@pytest.mark.parametrize('bad', [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('place', [0, 517, 1023])
+def test_one_bad_number_among_many_is_seen_wherever_it_is(bad, place):
+  """The largest magnitude stands for all: NaN has to come through it on this backend."""
+  params = {'w': jnp.linspace(-3, 3, 1024).reshape(32, 32), 'none': jnp.zeros((0,))}
+
+  def step(state, batch):
+    net = state.nets['generator'].replace(params=batch)
+    return state.replace(nets={'generator': net}), {}
+
+  run = jax.jit(finite.watched(step))
+  state = _init(jax.random.key(0))
+  assert run(state, params)[1][finite.FLAGS].tolist() == [True, True]
+  params['w'] = params['w'].at[divmod(place, 32)].set(bad)
+  assert run(state, params)[1][finite.FLAGS].tolist() == [True, False]

