@@ -1,6 +1,6 @@
 """Kills, stops, poisons and starves a real tiny training, and checks what is left each time.
 
-  python benchmarks/kill_training.py [--kills 20] [--seed 0] [--only NAME] [--folder DIR] [--stages 'A B']
+  python benchmarks/kill_training.py [--kills 20] [--seed 0] [--only NAME] [--stages 'A B']
 
 Everything runs through `python -m anon_jax.main` on procedural faces, in processes of its own:
 

@@ -303,3 +303,9 @@ def test_a_perceptual_term_with_real_weights_takes_part_in_training(real_data, t
   assert done.returncode == 0, done.stderr
   lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
   assert all(line['g_perceptual'] > 0 for line in lines if 'g_loss' in line)
+
+
+def test_flags_of_several_processes_that_do_not_go_together_are_refused(tmp_path):
+  done = _run(*TINY, f'--workdir={tmp_path / "run"}', '--num_processes=2')
+  _refused(done, 2, '--num_processes and --process_id are given without --coordinator')
+  assert not (tmp_path / 'run').exists()

@@ -46,7 +46,7 @@ class Interrupt:
 
     Not with several processes: the others would wait for this one's part.
     """
-    if self.signal:
+    if self.signal and not self._shared:
       raise BrokenOff
     self._breakable = not self._shared
     try:
