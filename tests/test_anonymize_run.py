@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import jax
 import numpy as np
@@ -101,6 +102,17 @@ def test_a_workdir_of_another_stage_or_preset_or_of_nothing_is_refused(tmp_path)
     assert '\n' not in str(caught.value)
     assert given in str(caught.value)
   assert not (tmp_path / 'run').exists()
+
+
+def test_an_identity_run_is_verified_before_anything_starts_from_it(identity_run, tmp_path, capfd):
+  copy = tmp_path / 'identity'
+  shutil.copytree(identity_run, copy)
+  (metadata,) = (copy / 'checkpoints' / '1').rglob('_METADATA')
+  metadata.write_bytes(metadata.read_bytes() + b' ')
+  with pytest.raises(CheckpointError, match='holds no checkpoint that is whole'):
+    experiment.build(_checked(identity_from=str(copy)), tmp_path / 'run', parallel.make_mesh(1))
+  assert 'is damaged (state/_METADATA is not what was written); left out.' in capfd.readouterr().err
+  assert (copy / 'checkpoints' / '1').is_dir()  # it belongs to another run, which may be going on
 
 
 def test_a_checkpoint_of_this_stage_is_refused_by_another_one(whole):
