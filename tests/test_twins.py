@@ -136,7 +136,7 @@ def _check_update(stage, state, twin, batch, ex, bar=2e-3):
 def test_a_step_of_a_and_i_updates_all_three_networks_as_ours_does():
   stage, state, twin, batch = _pair('anonymize-small')
   key = jax.random.fold_in(state.key, state.step)
-  given = stage.step.__self__._example(key, state.step, batch)
+  given = jax.jit(stage.step.__self__._example)(key, state.step, batch)
   assert given['own'].any() and not given['own'].all()
   ex = {
     **{name: _nchw(given[name]) for name in ('map', 'classes', 'mask', 'real', 'own')},

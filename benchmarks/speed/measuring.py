@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from speed.entries import ENTRIES, OTHERS, Entry
 from speed.processes import Process, WorkerError
 
-COMPILE_LIMIT = 180.0  # seconds that torch.compile may take for an entry
 _PAUSE = 0.2  # seconds in which the other side's threads stop spinning
 _DEVICES = (1, 2, 4, 8)
 _SPARED = ('chain-small', 'harmonize-base')  # have the data of other entries, or none
@@ -23,12 +22,14 @@ class Effort(NamedTuple):
     least: turns that an entry has at least.
     most: turns that it has at most.
     seconds: after which no more turns than the least begin.
+    compile_limit: seconds that torch.compile may take for an entry.
   """
 
   quick: bool
   least: int
   most: int
   seconds: float
+  compile_limit: float = 180.0
 
 
 class Workers(NamedTuple):
@@ -81,10 +82,10 @@ def _prepare_torch(
   if effort.quick:
     return ['eager'], {'failed': 'not asked for'}
   try:
-    return ['eager', 'compiled'], process.ask('compile', limit=COMPILE_LIMIT)
+    return ['eager', 'compiled'], process.ask('compile', limit=effort.compile_limit)
   except WorkerError as error:
     build()  # in a new process where the old one had to be ended
-    return ['eager'], {'failed': str(error)}
+    return ['eager'], {'failed': f'{error} (load {os.getloadavg()[0]:.1f})'}
 
 
 def _take_turns(workers: Workers, variants: list[str], effort: Effort) -> dict[str, Any]:

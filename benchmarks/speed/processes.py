@@ -7,6 +7,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 _FOLDER = pathlib.Path(__file__).resolve().parents[1]
@@ -22,10 +23,12 @@ class Process:
   Args:
     kind: one of `worker.KINDS`.
     log: where its standard error goes.
+    cores: processors that it may use, and threads that it has.
   """
 
-  def __init__(self, kind: str, log: pathlib.Path):
-    self._kind, self._log = kind, log
+  def __init__(self, kind: str, log: pathlib.Path, cores: int):
+    self._kind, self._log, self._cores = kind, log, cores
+    self._cache = tempfile.TemporaryDirectory(prefix='anon_jax_bench_')
     self._child: subprocess.Popen | None = None
 
   def ask(self, call: str, limit: float | None = None, **given: Any) -> dict[str, Any]:
@@ -72,12 +75,14 @@ class Process:
       [str(_FOLDER), str(_FOLDER.parent), environment.get('PYTHONPATH', '')]
     )
     environment.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    # torch.compile keeps what it compiled: an empty folder, or its seconds would be those of a read
+    environment['TORCHINDUCTOR_CACHE_DIR'] = self._cache.name
     if self._kind == 'scaling':
       environment['JAX_PLATFORMS'] = 'cpu'
       environment['XLA_FLAGS'] = '--xla_force_host_platform_device_count=8'
     with self._log.open('a') as log:
       self._child = subprocess.Popen(
-        [sys.executable, '-m', 'speed.worker', self._kind],
+        [sys.executable, '-m', 'speed.worker', self._kind, str(self._cores)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

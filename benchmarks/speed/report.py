@@ -94,8 +94,8 @@ def _speed(timed: Mapping[str, Any]) -> str:
     columns += [f'{name}, s', f'{name} / JAX', 'the same in processor time']
   return (
     '### Steps against PyTorch\n\nMedians; ratios are of each turn, with their quartiles, and '
-    'above 1 JAX is the faster. Processor time is what all threads of a side used: other work on the '
-    'machine changes it little.\n\n' + table(columns, rows)
+    'above 1 JAX is the faster. Processor time is what all threads of a side used: other work on '
+    'the machine changes it little.\n\n' + table(columns, rows)
   )
 
 

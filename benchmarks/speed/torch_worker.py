@@ -1,6 +1,7 @@
 """The process that runs the PyTorch side; `speed.worker` calls its functions by name."""
 
 import gc
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ class Worker:
   """Holds one entry's twin at a time, eager and, where asked for, compiled."""
 
   def __init__(self) -> None:
-    torch.set_num_threads(usage.CORES)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.set_float32_matmul_precision('high')  # on a GPU; JAX takes TF32 there too
     self._device = 'cuda' if torch.cuda.is_available() else 'cpu'
     self._runs: dict[str, Callable[[], Any]] = {}

@@ -5,10 +5,8 @@ import os
 import pathlib
 import resource
 
-CORES = 2  # of a CPU that each side may use
 
-
-def take_cores(number: int = CORES) -> None:
+def take_cores(number: int) -> None:
   """Keeps this process to the first processors that it may use; to be called before imports.
 
   XLA and PyTorch both start as many threads as there are such processors.

@@ -1,4 +1,4 @@
-"""A process that measures what it is asked to: `python -m speed.worker KIND`.
+"""A process that measures what it is asked to: `python -m speed.worker KIND CORES`.
 
 A line of JSON comes in, `{"call": NAME, "with": {...}}`, and one goes out, `{"result": {...}}` or
 `{"error": MESSAGE}`. Whatever libraries print goes to the standard error.
@@ -21,7 +21,7 @@ def main() -> None:
     raise SystemExit(f'unknown kind of worker {kind!r}; choose one of {", ".join(KINDS)}.')
   answers = os.fdopen(os.dup(1), 'w')
   os.dup2(2, 1)
-  usage.take_cores()
+  usage.take_cores(int(sys.argv[2]))
   worker = importlib.import_module(f'speed.{kind}_worker').Worker()
   for line in sys.stdin:
     asked = json.loads(line)
