@@ -23,9 +23,6 @@ from anon_jax.proxy import to_signed
 Networks: TypeAlias = Mapping[str, Network[Any, Any]]
 
 _SKIN = semantic.CLASSES.index('skin')
-# The new face fades into the background over so many times the feather that H was trained with:
-# the rim of what is replaced shows the background's pixels that the foreground reaches.
-_RIM = 2
 # How far the background is prolonged into it: a standard deviation, as a share of the crop's side.
 _REACH = 0.02
 _LEAST_SHARE = 1e-3
@@ -86,7 +83,9 @@ def paint(
   side, mask = rgb.shape[1], replaced
   for axis in (1, 2):
     mask = jnp.repeat(mask, side // images.shape[1], axis)
-  weight = harmonization.feather(mask, _RIM * blend.input.feather)
+  # The new face fades into the background over the feather that H was trained with, no more: over
+  # twice as much, faces looked blurred all along their outline.
+  weight = harmonization.feather(mask, blend.input.feather)
   around = _prolonged(images, replaced, condition)
   painted = weight * rgb + (1 - weight) * _resized(around, side)
   judge = networks['identity']
@@ -169,7 +168,10 @@ def _set_into(pictures: jax.Array, centre: jax.Array, net: Network[Any, Any]) ->
   """Sets a network's output into [b, s, s, 3] where it looked."""
   seen = _closer(pictures, net).shape[1]
   start = (pictures.shape[1] - seen) // 2
-  return jax.lax.dynamic_update_slice(pictures, _resized(centre, seen), (0, start, start, 0))
+  shape = (centre.shape[0], seen, seen, 3)
+  # cubic: what bilinear enlargement blurs, H does not sharpen again
+  enlarged = jnp.clip(jax.image.resize(centre, shape, 'cubic'), -1, 1)
+  return jax.lax.dynamic_update_slice(pictures, enlarged, (0, start, start, 0))
 
 
 def _similarity(
