@@ -6,8 +6,9 @@
 Writes bench.json, and its tables into results.md between two marker lines; the rest of that file
 is kept. `--only` measures some parts anew and keeps the others' figures, if they are of the same
 machine. `--quick` is for tests: tiny networks, and nothing is written into this folder. Two
-processes, JAX and PyTorch, take turns; while one measures the other waits. On a machine that others use at the same time give one core:
-two threads that wait for each other there measure the others' work.
+processes, JAX and PyTorch, take turns; while one measures the other waits. On a machine that
+others use at the same time give one core: two threads that wait for each other there measure the
+others' work.
 """
 
 import argparse

@@ -10,6 +10,7 @@ from anon_jax.experiment import identities, segment, sources
 from speed import stages, usage
 from speed.entries import ENTRIES
 
+_LEAST = 12  # batches, if they come in three times the seconds
 _WARM_UP = 2  # batches; reading threads are busy from then on
 
 
@@ -36,10 +37,12 @@ class Worker:
     batches = iter(_dataset(config))
     for _ in range(_WARM_UP):
       next(batches)
-    used, start, examples = usage.cpu_seconds(), time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-      examples += len(next(batches)['image'])
-    used, passed = usage.cpu_seconds() - used, time.perf_counter() - start
+    used, start, read, passed = usage.cpu_seconds(), time.perf_counter(), 0, 0.0
+    # threads read ahead: of few batches the share that was begun before or is not done is large
+    while passed < seconds or (read < _LEAST and passed < 3 * seconds):
+      next(batches)
+      read, passed = read + 1, time.perf_counter() - start
+    used, examples = usage.cpu_seconds() - used, read * config.batch_size
     return {'examples_per_core': examples / used, 'examples_per_second': examples / passed}
 
 

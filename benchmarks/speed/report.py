@@ -189,9 +189,9 @@ def _scaling(rows: Sequence[Mapping[str, Any]]) -> str:
   ]
   columns = ['devices', 'step, ms', 'the same batch on one device, ms', 'ratio', 'difference']
   return (
-    '### Weak scaling over virtual devices\n\nH `tiny`, 32 px, 4 examples a device. All devices '
-    'share the same cores: this shows what division costs, and by how much any parameter differs '
-    'at most after three steps; no speed-up.\n\n' + table(columns, lines)
+    '### Weak scaling over virtual devices\n\nI `tiny`, 32 px, 4 examples a device. All devices '
+    'share the same cores: this shows what division costs, and by what share the loss or the norm '
+    'of the gradient differs in the third step; no speed-up.\n\n' + table(columns, lines)
   )
 
 
