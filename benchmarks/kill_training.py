@@ -168,20 +168,19 @@ def nan(folder: pathlib.Path) -> None:
 
 
 def full(folder: pathlib.Path) -> None:
-  """Trains on a file system with room for about two checkpoints."""
+  """Trains on a file system with room for about three checkpoints."""
   expected = unbroken(folder)
   size = sum(f.stat().st_size for f in (expected / 'checkpoints' / '60').rglob('*') if f.is_file())
-  place = folder / 'small'
-  place.mkdir()
-  options = f'size={int(size * 2.6) // 1024}k'
+  workdir = folder / 'full'  # only the workdir is small: log and compiled programs lie beside it
+  workdir.mkdir()
+  options = f'size={int(size * 3.5) // 1024}k'
   mounted = subprocess.run(
-    ['mount', '-t', 'tmpfs', '-o', options, 'none', str(place)], capture_output=True, check=False
+    ['mount', '-t', 'tmpfs', '-o', options, 'none', str(workdir)], capture_output=True, check=False
   )
   if mounted.returncode:
     print('  not run: a small file system cannot be mounted here')
     return
   try:
-    workdir = place / 'run'
     process = start(workdir, keep_checkpoints=5)
     process.communicate()
     line = log_of(workdir).strip().splitlines()[-1]
@@ -192,20 +191,26 @@ def full(folder: pathlib.Path) -> None:
     )
     check(not damaged(workdir), f'step {left}, the last before it, agrees with its manifest')
   finally:
-    subprocess.run(['umount', str(place)], check=False)
+    subprocess.run(['umount', str(workdir)], check=False)
 
 
 def alike(folder: pathlib.Path, stages: list[str]) -> None:
-  """Trains stages (none: every one) for 20 steps in one process and in two; compares parameters."""
-  program = str(ROOT / 'benchmarks' / 'stages_alike.py')
-  environment = os.environ | {
-    'JAX_PLATFORMS': 'cpu',
-    'XLA_FLAGS': QUICKLY,
-    'JAX_COMPILATION_CACHE_DIR': str(folder / 'programs'),
-  }
+  """Trains stages (none: every one) for 20 steps in two processes of a device each, and in one.
 
-  def run(name: str, port: int, count: int) -> list[subprocess.Popen[str]]:
+  Against one process of two devices nothing may differ by more than 1e-5. Against one of a single
+  device only the sums over a batch have another order; what Adam makes of a gradient that is
+  nothing but rounding is told, and not judged.
+  """
+  program = str(ROOT / 'benchmarks' / 'stages_alike.py')
+
+  def run(name: str, port: int, count: int, devices: int) -> list[subprocess.Popen[str]]:
     (folder / name).mkdir(exist_ok=True)
+    flags = QUICKLY.replace('count=1', f'count={devices}')
+    environment = os.environ | {
+      'JAX_PLATFORMS': 'cpu',
+      'XLA_FLAGS': flags,
+      'JAX_COMPILATION_CACHE_DIR': str(folder / 'programs'),
+    }
     return [
       subprocess.Popen(
         [sys.executable, program, str(folder / name), str(port), str(count), str(index), *stages],
@@ -217,17 +222,27 @@ def alike(folder: pathlib.Path, stages: list[str]) -> None:
       for index in range(count)
     ]
 
-  run('alone', 0, 1)[0].communicate()
-  for process in run('together', free_port(), 2):
+  started = run('alone', 0, 1, 1), run('devices', 0, 1, 2), run('together', free_port(), 2, 1)
+  for process in (process for group in started for process in group):
     process.communicate()
-  for path in sorted((folder / 'alone').glob('*.npz')):
-    other = folder / 'together' / path.name
-    if not other.exists():
-      check(False, f'{path.stem}: two processes did not end')
-      continue
-    one, two = np.load(path), np.load(other)
-    worst = max(float(np.abs(one[n] - two[n]).max()) for n in one.files)
-    check(worst <= 1e-5, f'{path.stem}: two processes against one after 20 steps, {worst:.1e}')
+    check(process.returncode == 0, f'a training of all stages ended with {process.returncode}')
+  compare(folder)
+
+
+def compare(folder: pathlib.Path) -> None:
+  """Compares what `alike` has trained."""
+  for path in sorted((folder / 'together').glob('*.npz')):
+    two, told = np.load(path), []
+    for name in ('devices', 'alone'):
+      one = np.load(folder / name / path.name)
+      apart = np.concatenate([np.abs(one[n] - two[n]).ravel() for n in two.files])
+      told.append((float(apart.max()), int((apart > 1e-5).sum()), apart.size))
+    (same_devices, _, _), (worst, many, count) = told
+    check(
+      same_devices <= 1e-5,
+      f'{path.stem}: two processes differ from one of two devices by {same_devices:.0e} after 20 '
+      f'steps, from one of one device by {worst:.0e} ({many} of {count} numbers by more than 1e-5)',
+    )
 
 
 def main() -> int:

@@ -32,6 +32,8 @@ def main() -> None:
     run = train.Run(folder / stage, plan, checked.batch_size, checked.seed, 1)
     given = built.stage, built.dataset, built.samples, lambda state, step: {}
     outcome = train.train(run, *given, mesh)
+    if outcome.interrupted:
+      return
     params = {name: net.params for name, net in outcome.state.nets.items()}
     leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(params))
     if processes.is_first():
