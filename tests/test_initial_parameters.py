@@ -98,7 +98,8 @@ def exported(tmp_path_factory):
 
 
 def _config(stage, folder, **more):
-  return ml_collections.ConfigDict({'stage': stage, 'start_from': str(folder), **more})
+  given = {'stage': stage, 'start_from': str(folder), 'skip_spikes': 0.0, **more}
+  return ml_collections.ConfigDict(given)
 
 
 def test_exported_networks_go_to_those_of_the_stage_that_they_are(exported):

@@ -77,7 +77,8 @@ def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experi
     WeightsError: missing or damaged published weights, or exported networks to start from.
   """
   built = BUILDERS[config.stage](config, workdir, mesh)
-  built = built._replace(stage=skipping(built.stage, config.skip_spikes))
+  if config.skip_spikes:
+    built = built._replace(stage=skipping(built.stage, config.skip_spikes))
   if not config.start_from or has_checkpoint(workdir):
     return built
   initial = pretrained.load_exported(config) | built.stage.initial  # identity_from comes first
