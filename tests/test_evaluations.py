@@ -81,7 +81,8 @@ def _few(real_data, folder, parts):
 def _run_of(data, folder):
   """A run that names training people as the package's control identities, over and over."""
   count = load_weights(SHIPPED).anonymization.module.identities
-  identity, partition = (dict(line.split() for line in (data / n).open()) for n in FILES)
+  lines = ((data / name).read_text().splitlines() for name in FILES)
+  identity, partition = (dict(line.split() for line in rows) for rows in lines)
   people = sorted({int(identity[name]) for name, part in partition.items() if part == '0'})
   folder.mkdir()
   everybody = (people * count)[:count]
