@@ -9,10 +9,12 @@ from anon_jax.evaluation import expression, preservation
 from anon_jax.evaluation.feature_networks import FeatureNetwork
 from anon_jax.inference import crops
 from anon_jax.inference.segmenting import Segmenter
+from anon_jax.protocols.batches import in_batches
 from anon_jax.protocols.distances import Distances
 from anon_jax.protocols.study import Rendered, Study
 
 _SIDE = 128  # of the crops
+_TOGETHER = 16  # crops that S sees at a time
 
 
 class Looks:
@@ -70,10 +72,12 @@ class Looks:
 
   def _mapped(self, segmenter: Segmenter, title: str) -> np.ndarray:
     """Returns S's maps, uint8 [n, s, s], of crops where the originals' faces are."""
-    rows = []
-    for crop in self._crops(title, segmenter.size):
-      rows.append(segmenter.logits(crop[None])[0].argmax(-1).astype(np.uint8))
-    return np.stack(rows)
+    pixels = np.stack(list(self._crops(title, segmenter.size)))
+
+    def classes(rows: np.ndarray) -> np.ndarray:
+      return segmenter.logits(rows).argmax(-1).astype(np.uint8)
+
+    return in_batches(classes, _TOGETHER, f'maps, {title}', pixels)
 
   def _distant(self, title: str, original: str, people: np.ndarray) -> dict[str, Any]:
     there = [self._study.face(name) is not None for name in self._study.names]
