@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from anon_jax.nets.convolution import Conv, kernel_gradient, plain
+from anon_jax.nets.convolution import Conv, kernel_gradient
 
 FORMS = [
   # height, width, channels in, out, kernel, stride, padding
@@ -17,6 +17,10 @@ FORMS = [
   (9, 7, 2, 3, 4, 2, 'SAME'),
   (8, 8, 2, 3, 4, 1, ((2, 1), (2, 1))),
   (10, 6, 2, 3, 3, 1, 'VALID'),
+  (8, 8, 4, 2, 3, 1, 'SAME'),  # fewer channels out: by the other convolution
+  (7, 9, 5, 3, 3, 1, ((0, 2), (1, 0))),
+  (8, 6, 3, 2, 4, 1, ((2, 1), (2, 1))),
+  (6, 6, 3, 2, 1, 1, 1),  # padded by more than the kernel overlaps
 ]
 
 
@@ -43,9 +47,10 @@ def test_values_and_gradients_are_those_of_flax(form):
   )
 
 
-def test_the_gradient_of_a_gradient_is_that_of_flax():
-  ours, plain = _modules(FORMS[3])
-  x = jax.random.normal(jax.random.key(0), (2, 16, 16, 2))
+@pytest.mark.parametrize('form', [0, 3, 7])
+def test_the_gradient_of_a_gradient_is_that_of_flax(form):
+  ours, plain = _modules(FORMS[form])
+  x = jax.random.normal(jax.random.key(0), (2, *FORMS[form][:3]))
   params = plain.init(jax.random.key(1), x)
 
   def penalty(module, params):  # what R1 does
@@ -60,17 +65,8 @@ def test_a_kernel_gradient_is_the_sum_of_products_of_input_and_gradient():
   x = jnp.arange(6.0).reshape(1, 2, 3, 1)  # 0 1 2 / 3 4 5
   gradient = jnp.array([1.0, 10.0]).reshape(1, 1, 2, 1)
   # A kernel of 2x2 without padding lies on columns 0-1, then 1-2.
-  found = kernel_gradient(x, gradient, (2, 2), (1, 1), ((0, 0), (0, 0)))
+  found = kernel_gradient(x, gradient, (2, 2), ((0, 0), (0, 0)))
   np.testing.assert_array_equal(found[..., 0, 0], [[0 + 10, 1 + 20], [3 + 40, 4 + 50]])
-
-
-def test_portions_of_rows_add_up():
-  # 64 columns of 64 pictures are more than a portion: one row at a time
-  x = jax.random.normal(jax.random.key(0), (64, 6, 64, 1))
-  gradient = jax.random.normal(jax.random.key(1), (64, 6, 64, 2))
-  found = kernel_gradient(x, gradient, (1, 1), (1, 1), ((0, 0), (0, 0)))
-  wanted = np.einsum('bhwc,bhwd->cd', *(np.asarray(a, np.float64) for a in (x, gradient)))
-  np.testing.assert_allclose(found[0, 0], wanted, rtol=1e-4, atol=1e-3)
 
 
 def test_parameters_have_the_names_and_shapes_of_flax():
@@ -86,19 +82,3 @@ def test_bfloat16_computes_the_kernel_gradient_in_float32():
   params = module.init(jax.random.key(0), x)
   grads = jax.grad(lambda p: module.apply(p, x).astype(jnp.float32).sum())(params)
   assert float(grads['params']['kernel'][0, 0, 0, 0]) == 4096.0  # bfloat16 would stop at 256
-
-
-def test_operations_are_counted_as_if_nothing_were_in_a_loop():
-  x = jnp.zeros((8, 64, 64, 32))
-  params = Conv(32, (3, 3)).init(jax.random.key(0), x)
-
-  def count(module):
-    def loss(params):
-      return module.apply(params, x).sum()
-
-    return jax.jit(jax.grad(loss)).lower(params).cost_analysis()['flops']
-
-  wanted = count(nn.Conv(32, (3, 3)))
-  assert count(Conv(32, (3, 3))) < 0.9 * wanted
-  with plain():
-    assert count(Conv(32, (3, 3))) == pytest.approx(wanted, rel=1e-3)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from anon_jax import proxy
+from anon_jax import compiling, proxy
 from anon_jax.data import pipeline
 from anon_jax.data.identity_batches import IdentitySource
 from anon_jax.evaluation import diversity, identification, quality
@@ -94,14 +94,14 @@ class Measurement:
   ):
     self._people, self._sizes, self._params = people, sizes, params
     self._recogniser = recogniser
-    self._embed = jax.jit(recogniser.embed)
+    self._embed = compiling.jit(recogniser.embed)
 
-    @jax.jit
+    @compiling.jit
     def embed_painted(params: Any, weights: Any, batch: Any, controls: jax.Array) -> jax.Array:
       mixtures = jax.nn.one_hot(controls, len(people.numbers))
       return recogniser.embed(weights, paint(params, batch, mixtures))
 
-    @jax.jit
+    @compiling.jit
     def embed_blanked(weights: Any, batch: Any) -> jax.Array:
       mask = proxy.foreground_mask(batch['map'])
       return recogniser.embed(weights, jnp.where(mask > 0, 0.0, to_signed(batch['image'])))
@@ -274,7 +274,7 @@ def own_identity_l1(
     People without a class and pictures without foreground do not count.
   """
 
-  @jax.jit
+  @compiling.jit
   def measure(params: Any, batch: Any, classes: jax.Array) -> jax.Array:
     painted = paint(params, batch, jax.nn.one_hot(classes, len(numbers)))
     mask = proxy.foreground_mask(batch['map'])

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from anon_jax import parallel
+from anon_jax import compiling, parallel
 from anon_jax.evaluation import quality
 from anon_jax.evaluation.intervals import bootstrap_mean
 from anon_jax.state import TrainState
@@ -36,7 +36,7 @@ def make_measure(stage: Stage) -> Measure:
       rows[f'baseline/{name}'] = metric(target, shown['recoloured'], mask)
     return rows
 
-  return jax.jit(measure)
+  return compiling.jit(measure)
 
 
 def evaluate_harmonization(

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from anon_jax import compiling
 from anon_jax.evaluation import quality
 from anon_jax.evaluation.harmonization import Measure
 from anon_jax.evaluation.lpips import Lpips
@@ -70,7 +71,7 @@ def make_measure(stage: Stage, distance: tuple[Lpips, Any] | None = None) -> Mea
         rows[f'{who}/consecutive'] = steps.mean(axis=1)
     return rows
 
-  compiled = jax.jit(measure)  # weights are an argument: closed over, they would be constants
+  compiled = compiling.jit(measure)  # weights are an argument: closed over, they would be constants
   return lambda state, batch: compiled(state, batch, weights)
 
 

@@ -5,11 +5,10 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from anon_jax import parallel
+from anon_jax import compiling, parallel
 from anon_jax.evaluation import identification, retrieval
 from anon_jax.evaluation.crop_recognition import CropRecogniser
 from anon_jax.state import TrainState
@@ -52,8 +51,8 @@ def evaluate_identity(
   Raises:
     ValueError: no two pictures of one identity, or of one identity only.
   """
-  predict = jax.jit(stage.predict)
-  embed = jax.jit(recogniser.embed) if recogniser else None
+  predict = compiling.jit(stage.predict)
+  embed = compiling.jit(recogniser.embed) if recogniser else None
   ours, theirs, labels = [], [], []
   for i in range(len(batches)):
     batch = parallel.put_batch(batches[i], mesh)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from anon_jax import parallel
+from anon_jax import compiling, parallel
 from anon_jax.data import semantic
 from anon_jax.state import TrainState
 from anon_jax.steps.stage import Stage
@@ -131,7 +131,7 @@ def make_measure(stage: Stage) -> Measure:
   To be made once and used for every data set and every evaluation: it is compiled once.
   """
 
-  @jax.jit
+  @compiling.jit
   def measure(state: TrainState, batch: dict[str, jax.Array], allowed: jax.Array) -> Any:
     classes = stage.predict(state, batch)['classes']
     confusion = confusion_matrices(batch['map'], classes, allowed)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from anon_jax import parallel
+from anon_jax import compiling, parallel
 from anon_jax import train as training
 from anon_jax.evaluation import anonymization, anonymization_report, crop_recognition
 from anon_jax.evaluation import identity as identity_evaluation
@@ -140,7 +140,7 @@ def make_evaluate(
 
   paint, subject = stage.paint, anonymization_report.SUBJECTS[stage.name]
   assert paint is not None and stage.embed is not None
-  embed = jax.jit(stage.embed)
+  embed = compiling.jit(stage.embed)
 
   def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
     params = parallel.fetch(state.ema)

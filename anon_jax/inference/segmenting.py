@@ -15,6 +15,7 @@ from flax import linen as nn
 from PIL import Image
 from tqdm import tqdm
 
+from anon_jax import compiling
 from anon_jax.data import pictures
 from anon_jax.data.errors import DatasetError
 from anon_jax.inference.errors import InferenceError
@@ -100,7 +101,7 @@ def load_exported_segmenter(folder: pathlib.Path) -> Segmenter:
 def _logits_of(module: nn.Module, params: Any) -> Callable[[np.ndarray], np.ndarray]:
   """Compiles S with its parameters in place."""
 
-  @jax.jit
+  @compiling.jit
   def apply(params: Any, images: jax.Array) -> jax.Array:
     return jnp.asarray(module.apply({'params': params}, to_signed(images)))
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from anon_jax import proxy
+from anon_jax import compiling, proxy
 from anon_jax.inference import painting
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.painting import Networks
@@ -68,10 +68,10 @@ class Synthesizer:
     self.threshold: float = self._networks['identity'].input.threshold
     self.recurrent: bool = getattr(blender.module, 'recurrent', False)
     self.output_size: int = self.size * getattr(blender.module, 'upscale', 1)
-    self._segment = jax.jit(functools.partial(painting.semantic_maps, self._networks))
-    self._paint = jax.jit(functools.partial(painting.paint, self._networks))
+    self._segment = compiling.jit(functools.partial(painting.semantic_maps, self._networks))
+    self._paint = compiling.jit(functools.partial(painting.paint, self._networks))
     sigma = blender.input.condition_sigma
-    self._blur = jax.jit(lambda crops: proxy.appearance_condition(to_signed(crops), sigma))
+    self._blur = compiling.jit(lambda crops: proxy.appearance_condition(to_signed(crops), sigma))
 
   def maps(self, crops: np.ndarray) -> np.ndarray:
     """Finds semantic maps: uint8 crops [n, size, size, 3] -> uint8 [n, size, size]."""

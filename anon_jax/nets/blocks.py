@@ -7,26 +7,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from anon_jax.nets.convolution import Conv
+from anon_jax.nets.normalization import GroupNorm
 
 _GROUP = 8  # channels that share a mean and a variance
 
 
-def instance_norm(name: str | None = None) -> nn.InstanceNorm:
-  """Parameter-free instance norm in float32 with the exact variance and PyTorch's epsilon.
-
-  The fast variance (E[x^2] - E[x]^2) is off by factors when a channel's mean is far from zero.
-  """
-  return nn.InstanceNorm(
-    epsilon=1e-5,
-    use_bias=False,
-    use_scale=False,
-    use_fast_variance=False,
-    dtype=jnp.float32,
-    name=name,
-  )
-
-
-def group_norm(channels: int, name: str | None = None) -> nn.GroupNorm:
+def group_norm(channels: int, name: str | None = None) -> GroupNorm:
   """Group norm in float32 over groups of about 8 channels.
 
   Instance norm would take each channel's mean away, and with it the picture's overall colour,
@@ -35,7 +21,7 @@ def group_norm(channels: int, name: str | None = None) -> nn.GroupNorm:
   groups = max(channels // _GROUP, 1)
   while channels % groups:
     groups -= 1
-  return nn.GroupNorm(groups, epsilon=1e-5, use_fast_variance=False, dtype=jnp.float32, name=name)
+  return GroupNorm(groups, name=name)
 
 
 def upsample(x: jax.Array) -> jax.Array:

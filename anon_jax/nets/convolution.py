@@ -1,149 +1,145 @@
-"""Convolutions whose kernel gradient is fast on a CPU; on accelerators they are JAX's own.
+"""Convolutions whose gradients are fast on a CPU; on accelerators they are JAX's own.
 
-XLA's CPU backend computes the gradient by a kernel as a convolution with a window as large as the
-picture: at 4 to 40 GFLOP/s where the forward pass has 60 (two cores, jax 0.10.2). As matrix
-products, one for each place in the kernel, over a few rows at a time so that they stay in the
-cache, whole training steps are 1.1 to 1.5 times as fast. benchmarks/results.md has the figures.
+XLA's CPU backend computes the gradient by a kernel as a convolution over the input, of which it
+writes out a row for each place in the kernel and channel: that takes most of the time where the
+output has few channels. Over the gradient it writes out less, for the same products. What the input
+and the gradient come from is not computed again for it. benchmarks/results.md has the figures.
 """
 
-import contextlib
-import contextvars
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-_PIXELS = 8192  # of a batch that are taken at a time
-_WORTH = 32 * 32  # channels in times channels out below which XLA's own way is as fast
+from anon_jax.nets.sums import over_batch, over_pictures
+
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 Pads = tuple[tuple[int, int], ...]
-_PLAIN = contextvars.ContextVar('_PLAIN', default=False)
 
 
-@contextlib.contextmanager
-def plain() -> Iterator[None]:
-  """Traces JAX's own convolutions: XLA counts what is in a loop once, and ours has loops."""
-  token = _PLAIN.set(True)
-  try:
-    yield
-  finally:
-    _PLAIN.reset(token)
-
-
-def conv_general_dilated(
-  lhs: jax.Array,
-  rhs: jax.Array,
-  window_strides: Sequence[int],
-  padding: str | Sequence[tuple[int, int]],
-  lhs_dilation: Sequence[int] | None = None,
-  rhs_dilation: Sequence[int] | None = None,
-  dimension_numbers: Any = None,
-  feature_group_count: int = 1,
-  precision: Any = None,
+def convolve(
+  x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str | Pads = 'SAME'
 ) -> jax.Array:
-  """What `jax.lax.conv_general_dilated` computes, to be handed to `flax.linen.Conv`.
+  """Convolves [b, h, w, c] with [height, width, c, d] to [b, h', w', d]."""
+  strides, size = (stride, stride), kernel.shape[:2]
+  if jax.default_backend() == 'cpu' and stride == 1:
+    if isinstance(padding, str):
+      padding = tuple(jax.lax.padtype_to_pads(x.shape[1:3], size, strides, padding))
+    return _conv(x, kernel, padding)
+  return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT)
 
-  Two-dimensional NHWC convolutions without dilation and groups get the fast gradient where JAX
-  runs on a CPU; all others are passed on.
+
+class Conv(nn.Module):
+  """`flax.linen.Conv` over NHWC pictures with the gradients of this file.
+
+  Attributes:
+    features: channels out.
+    kernel_size: height and width.
+    strides: down and across alike.
+    padding: as `flax.linen.Conv` takes it: a name, a number, or rows and columns by side.
+    use_bias: adds a number to each channel.
+    dtype: computation dtype; parameters stay float32.
+    kernel_init: how the kernel starts.
   """
-  simple = all(d == 1 for d in (*(lhs_dilation or ()), *(rhs_dilation or ()), feature_group_count))
-  simple = simple and lhs.ndim == 4 and precision is None
-  if _PLAIN.get() or jax.default_backend() != 'cpu' or not simple:
-    return jax.lax.conv_general_dilated(
-      lhs,
-      rhs,
-      window_strides,
-      padding,
-      lhs_dilation=lhs_dilation,
-      rhs_dilation=rhs_dilation,
-      dimension_numbers=dimension_numbers,
-      feature_group_count=feature_group_count,
-      precision=precision,
-    )
-  strides = tuple(window_strides)
-  if isinstance(padding, str):
-    padding = jax.lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
-  return _conv(lhs, rhs, strides, tuple((int(low), int(high)) for low, high in padding))
+
+  features: int
+  kernel_size: tuple[int, int]
+  strides: int = 1
+  padding: str | int | Pads = 'SAME'
+  use_bias: bool = True
+  dtype: Any = jnp.float32
+  kernel_init: Any = nn.initializers.lecun_normal()
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps [b, h, w, c] to [b, h', w', features]."""
+    shape = (*self.kernel_size, x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape).astype(self.dtype)
+    padding = self.padding
+    if isinstance(padding, int):
+      padding = ((padding, padding), (padding, padding))
+    x = convolve(x.astype(self.dtype), kernel, self.strides, padding)
+    if self.use_bias:
+      bias = self.param('bias', nn.initializers.zeros, (self.features,))
+      x = _biased(x, bias.astype(self.dtype))
+    return x
 
 
-class Conv(nn.Conv):
-  """`flax.linen.Conv` over NHWC pictures with the gradient of this file."""
-
-  conv_general_dilated: Any = conv_general_dilated
-
-
-def _forward(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], pads: Pads) -> jax.Array:
-  return jax.lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_LAYOUT)
+@jax.custom_vjp
+def _biased(x: jax.Array, bias: jax.Array) -> jax.Array:
+  return x + bias[None, None, None]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], pads: Pads) -> jax.Array:
-  return _forward(x, kernel, strides, pads)
+def _biased_forward(x: jax.Array, bias: jax.Array) -> tuple[jax.Array, None]:
+  return x + bias[None, None, None], None
+
+
+def _biased_backward(kept: None, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+  return gradient, over_batch(over_pictures(gradient.astype(jnp.float32))).astype(gradient.dtype)
+
+
+_biased.defvjp(_biased_forward, _biased_backward)
+
+
+def _forward(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+  return jax.lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=_LAYOUT)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+  return _forward(x, kernel, pads)
 
 
 def _conv_forward(
-  x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], pads: Pads
+  x: jax.Array, kernel: jax.Array, pads: Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-  return _forward(x, kernel, strides, pads), (x, kernel)
+  return _forward(x, kernel, pads), (x, kernel)
 
 
 def _conv_backward(
-  strides: tuple[int, ...], pads: Pads, kept: tuple[jax.Array, jax.Array], gradient: jax.Array
+  pads: Pads, kept: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  x, kernel = kept
-  (by_x,) = jax.vjp(lambda x: _forward(x, kernel, strides, pads), x)[1](gradient)
-  if kernel.shape[2] * kernel.shape[3] < _WORTH:
-    (by_kernel,) = jax.vjp(lambda k: _forward(x, k, strides, pads), kernel)[1](gradient)
+  # Without the barrier XLA computes what x and the gradient come from once more, in the order of
+  # the transposed copies that it makes here (`compiling` keeps the barrier up for as long).
+  x, kernel, gradient = jax.lax.optimization_barrier((*kept, gradient))
+  (by_x,) = jax.vjp(lambda x: _forward(x, kernel, pads), x)[1](gradient)
+  if kernel.shape[2] > kernel.shape[3] and _overlaps(pads, kernel.shape[:2]):
+    by_kernel = kernel_gradient(x, gradient, kernel.shape[:2], pads).astype(kernel.dtype)
   else:
-    by_kernel = kernel_gradient(x, gradient, kernel.shape[:2], strides, pads).astype(kernel.dtype)
+    (by_kernel,) = jax.vjp(lambda k: _forward(x, k, pads), kernel)[1](gradient)
   return by_x, by_kernel
+
+
+def _overlaps(pads: Pads, size: Sequence[int]) -> bool:
+  return all(max(pad) < n for n, pad in zip(size, pads, strict=True))
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def kernel_gradient(
-  x: jax.Array, gradient: jax.Array, size: Sequence[int], strides: Sequence[int], pads: Pads
+  x: jax.Array, gradient: jax.Array, size: Sequence[int], pads: Pads
 ) -> jax.Array:
-  """Returns the gradient of a convolution by its kernel.
+  """Returns the gradient of a convolution of stride 1 by its kernel.
+
+  It is a convolution of the gradient, padded by what the kernel overlaps, with the input as its
+  kernel: the result is turned around.
 
   Args:
     x: the convolution's input, float [b, h, w, c].
     gradient: by its output, float [b, h', w', d].
     size: the kernel's height and width.
-    strides: down and across.
-    pads: rows added above and below, columns added left and right; none is negative.
+    pads: rows added above and below, columns added left and right; each less than the size.
 
   Returns:
-    float32 [height, width, c, d].
+    [height, width, c, d].
   """
-  _, rows, columns, channels = gradient.shape
-  batch, depth = x.shape[0], x.shape[3]
-  # The largest divisor of the output's rows that keeps a portion small: no remainder to pad.
-  most = max(_PIXELS // (batch * columns), 1)
-  portion = max(n for n in range(1, rows + 1) if rows % n == 0 and n <= most)
-  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-  reach = (portion - 1) * strides[0] + size[0]
-  width = (columns - 1) * strides[1] + 1
-
-  def add(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
-    given = jax.lax.dynamic_slice_in_dim(gradient, number * portion, portion, axis=1)
-    given = given.reshape(-1, channels)
-    strip = jax.lax.dynamic_slice_in_dim(x, number * portion * strides[0], reach, axis=1)
-    products = []
-    for down in range(size[0]):
-      for across in range(size[1]):
-        height = (portion - 1) * strides[0] + 1
-        seen = strip[
-          :, down : down + height : strides[0], across : across + width : strides[1]
-        ].reshape(-1, depth)
-        products.append(jnp.matmul(seen.T, given, preferred_element_type=jnp.float32))
-    return total + jnp.stack(products), None
-
-  start = jnp.zeros((size[0] * size[1], depth, channels))
-  total, _ = jax.lax.scan(add, start, jnp.arange(rows // portion))
-  return total.reshape(*size, depth, channels)
+  around = [(n - 1 - low, n - 1 - high) for n, (low, high) in zip(size, pads, strict=True)]
+  turned = jax.lax.conv_general_dilated(
+    gradient, x, (1, 1), around, dimension_numbers=('CHWN', 'IHWO', 'NHWC')
+  )  # [d height width c]
+  return turned[:, ::-1, ::-1].transpose(1, 2, 3, 0)

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from anon_jax.nets import blocks
 from anon_jax.nets.convolution import Conv
+from anon_jax.nets.normalization import instance_norm
 
 _POWER_ITERATIONS = 8
 
@@ -63,7 +63,6 @@ class SpadeBlock(nn.Module):
 
   def setup(self) -> None:
     inner = min(self.width_in, self.width)
-    self.norm = blocks.instance_norm()
     self.modulation1 = Modulation(self.width_in, self.hidden, self.dtype)
     self.modulation2 = Modulation(inner, self.hidden, self.dtype)
     # A norm follows the first convolution and would take its bias away.
@@ -88,9 +87,9 @@ class SpadeBlock(nn.Module):
 
   def __call__(self, x: jax.Array, modulations: tuple[jax.Array, ...]) -> jax.Array:
     """Maps [n, h, w, width_in] to [n, h, w, width]; the modulations are of one map or of n."""
-    normed = self.norm(x)  # float32, for the block and its shortcut
+    normed = instance_norm(x)  # float32, for the block and its shortcut
     inner = self.conv1(self._activate(modulate(normed, modulations[0])))
-    inner = self.conv2(self._activate(modulate(self.norm(inner), modulations[1])))
+    inner = self.conv2(self._activate(modulate(instance_norm(inner), modulations[1])))
     if self.width_in == self.width:
       return x + inner
     return self.shortcut(modulate(normed, modulations[2]).astype(self.dtype)) + inner

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from anon_jax import compiling
 from anon_jax.evaluation import frechet, kernel_distance
 from anon_jax.evaluation.feature_networks import FeatureNetwork
 from anon_jax.protocols.report import interval
@@ -30,7 +31,7 @@ class Distances:
   def __init__(self, network: FeatureNetwork, params: Any, batch: int = 16):
     self._network, self._batch = network, batch
     self._params = jax.device_put(params)
-    self._run = jax.jit(lambda params, pixels: network.features(params, to_signed(pixels)))
+    self._run = compiling.jit(lambda params, pixels: network.features(params, to_signed(pixels)))
 
   def features(self, crops: Iterable[np.ndarray]) -> np.ndarray:
     """Returns the features of crops as they come, uint8 [s, s, 3] each -> float32 [n, d]."""

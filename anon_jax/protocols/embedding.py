@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from anon_jax import compiling
 from anon_jax.data import alignment
 from anon_jax.inference.faces import Points
 from anon_jax.nets import recognition
@@ -81,7 +82,7 @@ def load_embedder(name: str, folders: Sequence[str | Path], batch: int) -> Embed
     sums = net.apply(params, images) + net.apply(params, images[:, :, ::-1])
     return sums / jax.numpy.linalg.norm(sums, axis=1, keepdims=True)
 
-  compiled = jax.jit(both)
+  compiled = compiling.jit(both)
   return Embedder(
     name,
     net.alignment,

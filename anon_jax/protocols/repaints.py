@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from anon_jax import compiling
 from anon_jax.evaluation import diversity, lpips
 from anon_jax.evaluation.crop_recognition import usual_landmarks
 from anon_jax.inference import crops
@@ -82,7 +83,7 @@ def measure(
 
 def _compiled(distance: lpips.Lpips, params: Any) -> Callable[[np.ndarray, np.ndarray], Any]:
   placed = jax.device_put(params)
-  run = jax.jit(distance.distances)
+  run = compiling.jit(distance.distances)
   return lambda a, b: run(placed, a, b)
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from anon_jax import checkpoints as checkpointing
-from anon_jax import parallel, processes
+from anon_jax import compiling, parallel, processes
 from anon_jax.checkpoints import Checkpoints
 from anon_jax.config.field import ConfigError
 from anon_jax.state import TrainState
@@ -103,7 +103,7 @@ class _Loop:
   ):
     self._run, self._stage, self._saved, self._telemetry = run, stage, saved, telemetry
     self._evaluate, self._mesh, self._interrupt = evaluate, mesh, interrupt
-    self._predict = jax.jit(stage.predict)
+    self._predict = compiling.jit(stage.predict)
     self._divergence, self._collapse = Divergence(saved), CollapseWatch()
 
   def run_from(

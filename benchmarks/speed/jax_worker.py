@@ -7,8 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from anon_jax import parallel, train
-from anon_jax.nets import convolution
+from anon_jax import compiling, parallel, train
 from speed import stages, usage
 from speed.chain import Chain
 from speed.entries import ENTRIES, batch_of
@@ -61,16 +60,15 @@ class Worker:
   def _prepare_chain(self, chain: Chain, batch: Any) -> dict[str, Any]:
     params = parallel.init_sharded(chain.init, self._mesh, jax.random.key(0))
     start = time.perf_counter()
-    compiled = jax.jit(chain.run).lower(params, batch).compile()
+    lowered = compiling.jit(chain.run).lower(params, batch)
+    compiled = lowered.compile()
     seconds = time.perf_counter() - start
-    with convolution.plain():
-      counted = jax.jit(lambda *given: chain.run(*given)).lower(params, batch)
     self._run = lambda: jax.block_until_ready(compiled(params, batch))
     return {
       'spec': chain.spec,
       'counts': {name: _count(net) for name, net in params.items()},
       'compile_seconds': seconds,
-      'gflop': (counted.cost_analysis() or {}).get('flops', 0.0) / 1e9,
+      'gflop': (lowered.cost_analysis() or {}).get('flops', 0.0) / 1e9,
       'memory': _memory(compiled),
     }
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from anon_jax import compiling
 from anon_jax.losses.metric_learning import proxy_nca
 
 Project = Callable[[np.ndarray], np.ndarray]
@@ -50,7 +51,7 @@ def train(features: np.ndarray, labels: np.ndarray, seed: int) -> Project:
     kept = jax.random.bernoulli(key, 1 - _DROPPED, x.shape) / (1 - _DROPPED)
     return proxy_nca(_mapped(params, x * kept), params['proxies'], y)
 
-  @jax.jit
+  @compiling.jit
   def step(
     params: dict[str, jax.Array], state: optax.OptState, x: jax.Array, y: jax.Array, key: jax.Array
   ) -> tuple[dict[str, jax.Array], optax.OptState]:

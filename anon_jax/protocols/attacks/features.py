@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from anon_jax import compiling
 from anon_jax.data import semantic
 from anon_jax.evaluation.crop_recognition import usual_landmarks
 from anon_jax.evaluation.feature_networks import load_or_say
@@ -39,9 +40,9 @@ class Features:
     if loaded is not None:
       network, params = loaded
       placed = jax.device_put(params)
-      seen = jax.jit(lambda p, crops: network.features(p, to_signed(crops)))
+      seen = compiling.jit(lambda p, crops: network.features(p, to_signed(crops)))
       self._squeezenet = lambda crops: seen(placed, crops)
-    self._identity = jax.jit(self._embedded)
+    self._identity = compiling.jit(self._embedded)
 
   def of_pictures(self, crops: np.ndarray, title: str) -> np.ndarray:
     """Returns the recogniser's embeddings and SqueezeNet's features, float32 [n, d]."""

@@ -11,6 +11,7 @@ import optax
 from flax import linen as nn
 from tqdm import tqdm
 
+from anon_jax import compiling
 from anon_jax.losses import reconstruction
 from anon_jax.nets import unet
 from anon_jax.nets.convolution import Conv
@@ -72,7 +73,7 @@ def train(
     cosines = jnp.sum(embed(found) * jax.lax.stop_gradient(embed(real)), axis=-1)
     return _L1 * reconstruction.l1(real, found) + jnp.mean(1 - cosines)
 
-  @jax.jit
+  @compiling.jit
   def step(params: Any, state: Any, faces: jax.Array, wanted: jax.Array) -> tuple[Any, Any]:
     gradients = jax.grad(loss)(params, faces, wanted)
     updates, state = optimizer.update(gradients, state, params)
@@ -83,7 +84,7 @@ def train(
   for _ in tqdm(range(steps), desc='training the inversion', file=sys.stderr, disable=None):
     rows = rng.integers(0, len(anonymized), _BATCH)
     params, state = step(params, state, anonymized[rows], originals[rows])
-  run = jax.jit(lambda p, faces: net.apply({'params': p}, to_signed(faces)))
+  run = compiling.jit(lambda p, faces: net.apply({'params': p}, to_signed(faces)))
 
   def invert(faces: np.ndarray) -> np.ndarray:
     found = in_batches(lambda rows: run(params, rows), _BATCH, 'inverting', faces)

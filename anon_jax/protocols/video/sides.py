@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from anon_jax import compiling
 from anon_jax.data.errors import DatasetError
 from anon_jax.evaluation import lpips
 from anon_jax.evaluation.temporal_lpips import centre
@@ -181,8 +182,8 @@ class _Apart:
 
   def __init__(self, distance: lpips.Lpips, params: Any):
     placed = jax.device_put(params)
-    look = jax.jit(lambda params, frame: distance.features(params, frame))
-    between = jax.jit(lambda params, a, b: lpips.between(a, b, params['heads'])[0])
+    look = compiling.jit(lambda params, frame: distance.features(params, frame))
+    between = compiling.jit(lambda params, a, b: lpips.between(a, b, params['heads'])[0])
     self._look: Callable[[np.ndarray], Any] = lambda frame: look(placed, frame)
     self._between: Callable[[Any, Any], Any] = lambda a, b: between(placed, a, b)
     self._before: Any = None
