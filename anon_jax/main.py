@@ -53,7 +53,7 @@ def run(config: Any, folder: pathlib.Path, mode: str) -> int:
     return _evaluate(config, folder)
   checked = configs.check(experiment.resolve(config), jax.device_count())
   workdir.require_same_config(folder, checked.to_dict())
-  mesh = parallel.make_mesh(checked.mesh_data)
+  mesh = parallel.make_mesh(checked.mesh_data, checked.mesh_fsdp)
   built = experiment.build(checked, folder, mesh)
   _require_alike(checked, folder, built)
   with contextlib.ExitStack() as stack:
@@ -93,7 +93,7 @@ def _evaluate(config: Any, folder: pathlib.Path) -> int:
   config = experiment.without_losses(config)
   checked = configs.check(experiment.resolve(config), jax.device_count())
   workdir.require_same_config(folder, checked.to_dict(), measuring=True)
-  mesh = parallel.make_mesh(checked.mesh_data)
+  mesh = parallel.make_mesh(checked.mesh_data, checked.mesh_fsdp)
   built = experiment.build(checked, folder, mesh)
   fresh = train.new_state(built.stage, checked.seed, mesh)
   with Checkpoints(folder / 'checkpoints', checked.keep_checkpoints) as saved:

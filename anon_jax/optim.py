@@ -12,7 +12,7 @@ _LOWEST_RATE = 0.01  # of the rate, where a cosine ends
 
 
 def adam(
-  learning_rate: float, b1: float, b2: float, decay_steps: int = 0
+  learning_rate: float, b1: float, b2: float, decay_steps: int = 0, accumulate: int = 1
 ) -> optax.GradientTransformation:
   """Adam (paper 4.1: .5, .999; generator 1e-4, discriminator 4e-4).
 
@@ -20,12 +20,17 @@ def adam(
     learning_rate: at the first step.
     b1: decay of the gradient's average.
     b2: decay of its square's.
-    decay_steps: updates over which the rate falls to a hundredth by a cosine; 0 keeps it.
+    decay_steps: steps over which the rate falls to a hundredth by a cosine; 0 keeps it.
+    accumulate: steps whose gradients are averaged for one update; those between change nothing.
   """
   rate: optax.ScalarOrSchedule = learning_rate
   if decay_steps:
-    rate = optax.cosine_decay_schedule(learning_rate, decay_steps, _LOWEST_RATE)
-  return optax.adam(rate, b1=b1, b2=b2, eps=1e-8)
+    updates = max(decay_steps // accumulate, 1)
+    rate = optax.cosine_decay_schedule(learning_rate, updates, _LOWEST_RATE)
+  optimizer = optax.adam(rate, b1=b1, b2=b2, eps=1e-8)
+  if accumulate == 1:  # its state is the file format of all runs without
+    return optimizer
+  return optax.MultiSteps(optimizer, accumulate).gradient_transformation()
 
 
 def new_net(params: Any, optimizer: optax.GradientTransformation) -> Net:

@@ -10,12 +10,23 @@ from jax.sharding import PartitionSpec as P
 
 from anon_jax import compiling
 
+_AXES = ('data', 'fsdp')
+# Fewer numbers than this are held whole on each device: their parts would not be worth fetching.
+_LEAST_SHARED = 4096
 
-def make_mesh(devices: int = 0) -> Mesh:
-  """Returns a mesh of one axis, 'data', over the first `devices` devices (0: all of them).
+
+def make_mesh(devices: int = 0, fsdp: int = 1) -> Mesh:
+  """Returns a mesh over the first `devices` devices (0: all of them).
+
+  Its axes are 'data', copies of the state, and 'fsdp', devices that share a copy; a batch is split
+  over both.
+
+  Args:
+    devices: how many.
+    fsdp: how many of them share a copy.
 
   Raises:
-    ValueError: more devices asked for than there are.
+    ValueError: more devices asked for than there are, or devices that `fsdp` does not divide.
   """
   available = jax.devices()
   if devices > len(available):
@@ -24,15 +35,20 @@ def make_mesh(devices: int = 0) -> Mesh:
       f'({available[0].platform}); use mesh_data=0 for all of them.'
     )
   chosen = available[: devices or len(available)]
+  if len(chosen) % fsdp:
+    raise ValueError(f'mesh_fsdp={fsdp} does not divide {len(chosen)} devices; give a divisor.')
   # Auto is written out: since jax 0.9 the default is Explicit, under which indexing a batch fails.
-  return jax.make_mesh((len(chosen),), ('data',), axis_types=(AxisType.Auto,), devices=chosen)
+  return jax.make_mesh(
+    (len(chosen) // fsdp, fsdp), _AXES, axis_types=(AxisType.Auto,) * 2, devices=chosen
+  )
 
 
 def describe(mesh: Mesh) -> str:
   """Says how many devices a mesh has, of what kind, and over how many processes."""
   kind = mesh.devices.flat[0].device_kind
   over = f' over {jax.process_count()} processes' if jax.process_count() > 1 else ''
-  return f'devices: {mesh.size} ({kind}){over}'
+  shared = f', {mesh.shape["fsdp"]} share a state' if mesh.shape['fsdp'] > 1 else ''
+  return f'devices: {mesh.size} ({kind}){over}{shared}'
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -41,8 +57,8 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """Turns this process's NumPy rows into global arrays split over 'data'."""
-  rows = NamedSharding(mesh, P('data'))
+  """Turns this process's NumPy rows into global arrays split over all devices."""
+  rows = NamedSharding(mesh, P(_AXES))
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(rows, x), batch)
 
 
@@ -52,10 +68,25 @@ def put_replicated(tree: Any, mesh: Mesh) -> Any:
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(whole, np.asarray(x)), tree)
 
 
+def sharding_of(leaf: Any, mesh: Mesh) -> NamedSharding:
+  """Returns where an array of the state lives: its longest divisible side split over 'fsdp'.
+
+  Args:
+    leaf: anything with a `shape` and a `size`.
+    mesh: the devices.
+  """
+  parts = mesh.shape['fsdp']
+  sides = [side if side % parts == 0 else 0 for side in leaf.shape]
+  if parts == 1 or leaf.size < _LEAST_SHARED or not any(sides):
+    return replicated(mesh)
+  longest = max(range(len(sides)), key=sides.__getitem__)
+  return NamedSharding(mesh, P(*[None] * longest, 'fsdp'))
+
+
 def init_sharded(init: Callable[..., Any], mesh: Mesh, *arguments: Any) -> Any:
   """Runs `init(*arguments)` under jit so that each of its arrays is born where it will live."""
   shapes = jax.eval_shape(init, *arguments)
-  shardings = jax.tree.map(lambda _: replicated(mesh), shapes)
+  shardings = jax.tree.map(lambda shape: sharding_of(shape, mesh), shapes)
   return jax.jit(init, out_shardings=shardings)(*arguments)
 
 
@@ -85,7 +116,9 @@ def compile_step(
   """
   whole = replicated(mesh)
   start = clock()
-  jitted = compiling.jit(step, donate_argnums=0, out_shardings=(whole, whole))
+  # where the state is: what is donated can be taken only by what lies in the same places
+  kept = jax.tree.map(lambda leaf: getattr(leaf, 'sharding', None) or whole, state)
+  jitted = compiling.jit(step, donate_argnums=0, out_shardings=(kept, whole))
   lowered = jitted.lower(state, batch)
   compiled = lowered.compile()
   seconds = clock() - start

@@ -21,13 +21,16 @@ POINTS = ((51.5, 54.9), (68.5, 54.9), (60.0, 63.0), (52.0, 71.9), (68.0, 71.9))
 
 
 class Fake:
-  """Stands in for S, A, H and I: a map with a disc of skin, faces of one colour."""
+  """Stands in for S, A, H and I: a map with a disc of skin, faces of one colour, or of some."""
 
   size, identities, threshold, recurrent = 32, 20, 0.5, False
 
-  def __init__(self, similarities=(0.0,), reach=0.4):
-    self.similarities, self.reach = list(similarities), reach
-    self.controls, self.batches = [], []
+  def __init__(self, similarities=(0.0,), reach=0.4, colours=(NEW,)):
+    self.similarities, self.reach, self.colours = list(similarities), reach, list(colours)
+    self.controls, self.batches, self.crops, self.replaced = [], [], [], []
+
+  def conditions(self, shown):
+    return shown / np.float32(127.5) - 1
 
   def maps(self, shown):
     y, x = np.mgrid[:32, :32] - 15.5
@@ -36,8 +39,11 @@ class Fake:
   def paint(self, shown, maps, controls, conditions=None, replaced=None, previous=()):
     self.controls.extend(controls)
     self.batches.append(len(shown))
+    self.crops.extend(shown)
+    self.replaced.extend(replaced)
     similarity = [self.similarities.pop(0) for _ in shown]
-    painted = np.broadcast_to(np.array(NEW, np.uint8), shown.shape)
+    colours = (self.colours * len(shown))[: len(shown)]
+    painted = np.broadcast_to(np.array(colours, np.uint8)[:, None, None], shown.shape)
     foreground = np.isin(maps, semantic.FOREGROUND).mean((1, 2))
     assert (replaced >= np.isin(maps, semantic.FOREGROUND)).all()
     return Synthesized(painted, replaced, foreground, np.array(similarity, np.float32), painted)
@@ -167,12 +173,54 @@ def test_a_key_repeats_the_draws_of_a_picture_and_of_no_other():
 
 
 @pytest.mark.parametrize('turned', [False, True])
-def test_where_faces_overlap_what_is_filled_stays_filled(turned):
+def test_a_new_face_lies_over_a_doubtful_one_that_is_filled(turned):
   sure, doubtful = Face(BOX), Face((60.0, 60.0, 100.0, 100.0), 0.2)
-  found = _run(Fake(), *((doubtful, sure) if turned else (sure, doubtful)))
+  picture = _noise()
+  found = _run(Fake(), *((doubtful, sure) if turned else (sure, doubtful)), picture=picture)
   assert sorted(decision.action for decision in found.faces) == ['filled', 'synthesized']
-  assert (_box_of(found.image, doubtful.box) == FILL).all()
-  assert _shows(_box_of(found.image), NEW).any()
+  alone = _run(Fake(), sure, picture=picture)
+  new = _shows(alone.image, NEW)
+  np.testing.assert_array_equal(_shows(found.image, NEW), new)
+  assert (_box_of(found.image, doubtful.box)[~_box_of(new, doubtful.box)] == FILL).all()
+
+
+def test_what_is_painted_beside_a_filled_face_does_not_see_it():
+  fake = Fake()
+  _run(fake, Face(BOX), Face((60.0, 60.0, 100.0, 100.0), 0.2))
+  (crop,), (replaced,) = fake.crops, fake.replaced
+  size = len(crop)
+  frame = crops.frame_of(Face(BOX))
+  filled = np.zeros((110, 120), bool)
+  filled[60:100, 60:100] = True
+  inside = ~crops.shows(~filled, frame, size)  # wholly within the filled face
+  assert (inside & ~replaced).any()
+  assert (crop[inside & ~replaced] == FILL).all()
+  assert not (crop[replaced] == FILL).all(-1).any()  # the judge compares with the original
+
+
+def test_a_face_that_is_filled_after_all_stays_filled_where_another_overlaps():
+  fake = Fake([0.9, 0.1, 0.9, 0.9, 0.9])  # the first face's four draws are too alike
+  other = Face((60.0, 60.0, 100.0, 100.0))
+  found = _run(fake, Face(BOX), other)
+  assert [decision.action for decision in found.faces] == ['filled', 'synthesized']
+  assert (_box_of(found.image) == FILL).all()
+  assert _shows(_box_of(found.image, other.box), NEW).any()
+
+
+@pytest.mark.parametrize('turned', [False, True])
+@pytest.mark.parametrize(
+  ('above', 'below'),
+  [
+    (Face(BOX, 0.9), Face((50.0, 50.0, 110.0, 109.0), 0.5)),  # the surer one
+    (Face((50.0, 50.0, 110.0, 109.0), 0.7), Face(BOX, 0.9)),  # of two sure ones the larger
+  ],
+)
+def test_of_two_new_faces_the_surer_and_then_the_larger_lies_above(above, below, turned):
+  faces = [below, above] if turned else [above, below]
+  found = _run(Fake([0.0, 0.0], colours=[(2, 1, 0), NEW] if turned else [NEW, (2, 1, 0)]), *faces)
+  new = _shows(_run(Fake(), above).image, NEW)
+  assert _shows(found.image, NEW)[new].all()
+  assert _shows(found.image, (2, 1, 0)).any()
 
 
 def test_every_face_of_a_crowd_changes():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from anon_jax import compiling
 from anon_jax.nets import blocks, harmonization
 from anon_jax.nets.discriminator import MultiScaleDiscriminator
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
@@ -132,3 +133,22 @@ def test_the_discriminator_sees_the_condition():
   logits, variables = jax.jit(net.init_with_output)(jax.random.key(1), images, [condition])
   changed = jax.jit(net.apply)(variables, images, [condition[:, ::-1]])
   assert float(jnp.abs(changed[0] - logits[0]).max()) > 1e-3
+
+
+def test_blocks_computed_again_give_the_same_gradient_and_keep_less():
+  inputs = jax.random.normal(jax.random.key(0), (2, 64, 64, 7))
+  params = HarmonizationNet(WIDTHS['tiny']).init(jax.random.key(1), inputs)
+
+  def compiled(remat):
+    net = HarmonizationNet(WIDTHS['tiny'], remat=remat)
+    gradient = jax.grad(lambda p: jnp.sum(net.apply(p, inputs) ** 2))
+    return compiling.jit(gradient).lower(params).compile()
+
+  plain, again = compiled(False), compiled(True)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3),
+    plain(params),
+    again(params),
+  )
+  kept = [program.memory_analysis().temp_size_in_bytes for program in (plain, again)]
+  assert kept[1] < 0.8 * kept[0]

@@ -56,3 +56,50 @@ def test_a_compiled_step_runs_under_the_transfer_guard_and_eats_its_state():
   assert state.is_deleted()
   assert compiled.seconds > 0
   assert compiled.flops > 0
+
+
+def test_an_fsdp_axis_has_to_divide_the_devices():
+  mesh = parallel.make_mesh(8, fsdp=4)
+  assert dict(mesh.shape) == {'data': 2, 'fsdp': 4}
+  assert '4 share a state' in parallel.describe(mesh)
+  with pytest.raises(ValueError, match='mesh_fsdp=3 does not divide 8 devices'):
+    parallel.make_mesh(8, fsdp=3)
+
+
+def test_large_arrays_are_split_along_their_longest_divisible_side():
+  mesh = parallel.make_mesh(8, fsdp=4)
+
+  def spec(*shape):
+    return parallel.sharding_of(jax.ShapeDtypeStruct(shape, jnp.float32), mesh).spec
+
+  assert spec(3, 3, 64, 128) == jax.P(None, None, None, 'fsdp')
+  assert spec(3, 3, 256, 65) == jax.P(None, None, 'fsdp')
+  assert spec(63, 65) == jax.P()  # 4,095 numbers: too few
+  assert spec(4097) == jax.P()  # no side that 4 divides
+
+
+def test_a_shared_state_takes_a_part_of_the_memory_on_each_device_and_steps_the_same():
+  def init():
+    return {'w': jnp.arange(8192.0).reshape(64, 128) / 8192, 'b': jnp.zeros(128)}
+
+  def step(state, batch):
+    def loss(state):
+      return jnp.mean((jnp.tanh(batch['x'] @ state['w'] + state['b'][None])) ** 2)
+
+    value, grads = jax.value_and_grad(loss)(state)
+    return jax.tree.map(lambda p, g: p - 0.1 * g, state, grads), {'loss': value}
+
+  rows = np.random.default_rng(0).normal(size=(16, 64)).astype(np.float32)
+  found = []
+  for fsdp in (1, 4):
+    mesh = parallel.make_mesh(8, fsdp)
+    state = parallel.init_sharded(init, mesh)
+    batch = parallel.put_batch({'x': rows}, mesh)
+    compiled = parallel.compile_step(step, state, batch, mesh, time.monotonic)
+    for _ in range(3):
+      state, metrics = compiled.run(state, batch)
+    (shard, *_) = state['w'].addressable_shards
+    assert shard.data.size == 8192 // fsdp
+    assert state['b'].is_fully_replicated
+    found.append((parallel.fetch(state), float(metrics['loss'])))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *found)

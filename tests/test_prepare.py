@@ -110,7 +110,7 @@ def test_several_prepared_ones_are_listed(raw, tmp_path, out):
 
 def test_an_unknown_data_set_is_refused_with_the_choices(out):
   with pytest.raises(
-    DatasetError, match=r"'faces'; choose one of celeba, celeba_mask_hq, face_fol"
+    DatasetError, match=r"'faces'; choose one of aflw2000, body_folder, ccp, celeba, "
   ):
     prepare('faces', '', str(out))
 

@@ -16,6 +16,25 @@ def test_an_update_is_adams_first_step():
   np.testing.assert_allclose(after.params['w'], [0.9, -1.9], rtol=1e-5)
 
 
+def test_gradients_of_several_steps_are_averaged_for_one_update():
+  start = {'w': jnp.array([1.0, -2.0, 3.0])}
+  grads = [{'w': jnp.array(row)} for row in ([1.0, 0.5, -1.0], [3.0, -0.5, 0.25])]
+  mean = {'w': (grads[0]['w'] + grads[1]['w']) / 2}
+
+  def steps(tx, given):
+    net, seen = optim.new_net(start, tx), []
+    for grad in given:
+      net = optim.update(net, grad, tx)
+      seen.append(net.params['w'])
+    return seen
+
+  wanted = steps(optim.adam(0.1, 0.5, 0.999, 5), [mean, mean])  # ten steps are five updates
+  found = steps(optim.adam(0.1, 0.5, 0.999, 10, 2), grads + grads)
+  np.testing.assert_array_equal(found[0], start['w'])  # nothing changes in between
+  np.testing.assert_array_equal(found[2], found[1])
+  np.testing.assert_allclose(found[1::2], wanted, rtol=1e-6)
+
+
 def test_the_average_is_warmed_up_and_then_decays_as_asked():
   average, params = {'w': jnp.zeros(())}, {'w': jnp.ones(())}
   early = optim.update_average(average, params, jnp.array(0), 0.999)

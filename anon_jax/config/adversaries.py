@@ -12,6 +12,13 @@ WEIGHTS_DIR = Field(
   measured=True,
 )
 
+REMAT = Field(
+  False,
+  'Compute each block again for its gradient: less memory for larger pictures, more time.',
+  resumable=True,
+  measured=True,
+)
+
 # What makes a run that a test can wait for.
 TINY = {
   'preset': 'tiny',

@@ -19,6 +19,7 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
     False,
     'Show A and D_A brows and nose as skin: they come from the control identity alone then.',
   ),
+  'remat': adversaries.REMAT,
   'identity_from': Field(
     '',
     'Workdir of an `identity` run of the same preset, whose I is fine-tuned; empty starts I from '

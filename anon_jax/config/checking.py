@@ -111,6 +111,11 @@ def _check_training(values: Mapping[str, Any], devices: int) -> None:
         f'config.{name}={values[name]} does not divide over {parts} devices; use a multiple of '
         f'{parts}, for example {lower}, or fewer devices by config.mesh_data.'
       )
+  if parts % values['mesh_fsdp']:
+    raise ConfigError(
+      f'config.mesh_fsdp={values["mesh_fsdp"]} does not divide the {parts} devices of the mesh; '
+      'give a divisor, or 1 for a whole copy on each.'
+    )
   apart = values['eval_every_steps'] % values['checkpoint_every_steps']
   if values['best_scalar'] and apart:
     raise ConfigError(

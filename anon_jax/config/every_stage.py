@@ -3,6 +3,8 @@
 from anon_jax.config.field import Field, at_least, between, multiple_of, one_of
 
 DATASETS = ('procedural_faces', 'face_folder', 'celeba', 'celeba_mask_hq', 'fasseg')
+# Persons instead of faces: for the stages that learn bodies.
+BODY_DATASETS = ('mots', 'ccp', 'davis', 'body_folder')
 
 FIELDS: dict[str, Field] = {
   'dataset': Field(
@@ -110,6 +112,18 @@ FIELDS: dict[str, Field] = {
     measured=True,
   ),
   'mesh_data': Field(0, 'Devices that share a batch; 0 takes all.', **at_least(0), measured=True),
+  'mesh_fsdp': Field(
+    1,
+    'Of these devices, how many share a copy of parameters and optimizer state.',
+    **at_least(1),
+    resumable=True,
+    measured=True,
+  ),
+  'accumulate_steps': Field(
+    1,
+    'Steps whose gradients are averaged for one update: a batch as many times as large.',
+    **between(1, 1024),
+  ),
   'dtype': Field(
     'auto',
     'Computation type; auto is bfloat16 on accelerators, float32 on a CPU.',

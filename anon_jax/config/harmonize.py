@@ -29,6 +29,7 @@ FIELDS: dict[str, Field] = {
   'feather': Field(
     2, 'Rim inside the foreground over which H fades in, in output pixels.', **between(0, 32)
   ),
+  'remat': adversaries.REMAT,
   'adversarial_weight': Field(1.0, 'Weight of the LSGAN term of eq. 2.', **at_least(0.0)),
   'perceptual_weight': Field(10.0, 'Weight of the perceptual term of eq. 2.', **at_least(0.0)),
   'l1_weight': Field(10.0, 'Weight of the L1 term of eq. 2.', **at_least(0.0)),

@@ -1,11 +1,10 @@
-"""What all builders of face data sets share: the features, the configs and the writing loop."""
+"""What all builders of face data sets share: the features and the writing loop."""
 
 import abc
 import dataclasses
-import hashlib
 import pathlib
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -13,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from anon_jax.data import pictures, semantic
-from anon_jax.data.errors import DatasetError
+from anon_jax.data.raw_builder import RawBuilder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,27 +34,12 @@ class Item:
   points: tuple[tuple[float, float], ...] = ()
 
 
-@dataclasses.dataclass
-class FaceConfig(tfds.core.BuilderConfig):
-  """A builder config that also limits the stored size.
-
-  Attributes:
-    max_side: longest side of a stored picture, in pixels; 0 stores pictures as they are.
-  """
-
-  max_side: int = 0
-
-
-class FaceBuilder(tfds.core.GeneratorBasedBuilder):
+class FaceBuilder(RawBuilder):
   """Writes faces with their semantic maps; a subclass knows one raw layout.
 
   Features: `image` (encoded RGB), `map` (PNG of classes [h, w, 1], all IGNORE without a mask),
   `has_map`, `identity` (int64, -1 when unknown) and `name`.
   """
-
-  VERSION = tfds.core.Version('1.0.0')
-  # One line: the expected layout, where the data come from, and on which terms.
-  LAYOUT: ClassVar[str] = ''
 
   @classmethod
   @abc.abstractmethod
@@ -64,28 +48,8 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder):
 
   @classmethod
   @abc.abstractmethod
-  def raw_parts(cls, folder: pathlib.Path) -> Iterable[bytes]:
-    """Yields what tells this raw folder from another one."""
-
-  @classmethod
-  @abc.abstractmethod
   def read_item(cls, item: Item) -> tuple[Image.Image, bytes | None, np.ndarray | None]:
     """Decodes an item: RGB picture, its file's bytes if unchanged, uint8 map [h, w] or None."""
-
-  @classmethod
-  def fingerprint(cls, folder: pathlib.Path) -> str:
-    """Returns 10 hex digits that differ between raw folders with different contents."""
-    digest = hashlib.sha256()
-    for part in cls.raw_parts(folder):
-      digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:10]
-
-  @classmethod
-  def require(cls, path: pathlib.Path) -> pathlib.Path:
-    """Returns `path`, or raises naming it, the expected layout and the data set's source."""
-    if not path.exists():
-      raise DatasetError(f'{path} is missing. {cls.LAYOUT}')
-    return path
 
   def _info(self) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
@@ -102,21 +66,9 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder):
       ),
     )
 
-  # TFDS announces unknown download sizes here; prepare() says what is going on instead.
-  def _log_download_bytes(self) -> None:
-    pass
-
-  def _log_download_done(self) -> None:
-    pass
-
-  def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-    splits = self.list_items(pathlib.Path(dl_manager.manual_dir))
-    return {split: self._generate_examples(split, items) for split, items in splits.items()}
-
   def _generate_examples(
     self, split: str, items: list[Item]
   ) -> Iterator[tuple[str, dict[str, Any]]]:
-    max_side = getattr(self.builder_config, 'max_side', 0)
     for item in tqdm(items, desc=f'preparing {split}', unit=' pictures', mininterval=0.5):
       picture, data, semantic_map = self.read_item(item)
       has_map = semantic_map is not None
@@ -124,11 +76,11 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder):
         semantic_map = np.full(picture.size[::-1], semantic.IGNORE, np.uint8)
       else:
         semantic.check_map(semantic_map, ', '.join(map(str, item.masks[:1])))
-      size = pictures.reduced_size(picture.size, max_side)
+      size = pictures.reduced_size(picture.size, self.max_side)
       yield (
         item.name,
         {
-          'image': pictures.encode_picture(picture, data, max_side),
+          'image': pictures.encode_picture(picture, data, self.max_side),
           'map': pictures.encode_map(semantic_map, size),
           'has_map': has_map,
           'identity': item.identity,

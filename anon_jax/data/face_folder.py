@@ -2,7 +2,7 @@
 
 import hashlib
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -33,41 +33,11 @@ class FaceFolder(FaceBuilder):
 
   @classmethod
   def list_items(cls, folder: pathlib.Path) -> dict[str, list[Item]]:
-    found = pictures.list_pictures(cls.require(folder / 'images'))
-    masks = _masks(cls.require(folder / 'masks'))
-    missing = _missing(folder / 'masks_missing.txt', found)
-    split_of = _assignments(folder / 'split.txt', found)
-    identity_of = _assignments(folder / 'identities.txt', found)
-    splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
-    for stem, path in found.items():
-      if stem in missing:
-        continue
-      if stem not in masks:
-        raise DatasetError(
-          f'{path} has no mask: {folder / "masks" / (stem + ".png")} is missing; add it, or list '
-          f'{path.name} in {folder / "masks_missing.txt"} to leave the picture out.'
-        )
-      split = _split(path, split_of, folder / 'split.txt')
-      identity = _identity(identity_of.get(stem, '-1'), path, folder / 'identities.txt')
-      splits[split].append(Item(path.name, path, (masks[stem],), identity))
-    if missing:
-      print(f'{folder}: {len(missing)} pictures listed in masks_missing.txt are left out.')
-    if not split_of and len(splits['train']) > 1 and not splits['validation']:
-      # Few pictures: one is held out all the same, because a run is measured on it.
-      splits['train'].sort(key=lambda item: _share(item.name))
-      splits['validation'].append(splits['train'].pop(0))
-    kept = {split: items for split, items in splits.items() if items}
-    if not kept:
-      raise DatasetError(f'{folder}: every picture is listed in masks_missing.txt; none is left.')
-    return kept
+    return list_masked(folder, cls.require)
 
   @classmethod
   def raw_parts(cls, folder: pathlib.Path) -> Iterator[bytes]:
-    for part in ('images', 'masks'):
-      for path in pictures.list_files(cls.require(folder / part)):
-        yield f'{part}/{path.name} {path.stat().st_size}'.encode()
-    for name in ('masks_missing.txt', 'split.txt', 'identities.txt'):
-      yield '\n'.join(pictures.read_lines(folder / name)).encode()
+    yield from masked_parts(folder, cls.require)
 
   @classmethod
   def read_item(cls, item: Item) -> tuple[Image.Image, bytes | None, np.ndarray | None]:
@@ -76,6 +46,58 @@ class FaceFolder(FaceBuilder):
     semantic_map = pictures.read_map(mask)
     pictures.check_same_size(picture, item.picture, semantic_map, mask)
     return picture, data, semantic_map
+
+
+def list_masked(
+  folder: pathlib.Path, require: Callable[[pathlib.Path], pathlib.Path]
+) -> dict[str, list[Item]]:
+  """Lists the pictures of a folder with masks by split, as `FaceFolder` describes it.
+
+  Args:
+    folder: holds images/, masks/ and lists.
+    require: returns the path that it is given, or raises if there is nothing.
+
+  Raises:
+    DatasetError: naming the picture, mask or line that is missing or wrong.
+  """
+  found = pictures.list_pictures(require(folder / 'images'))
+  masks = _masks(require(folder / 'masks'))
+  missing = _missing(folder / 'masks_missing.txt', found)
+  split_of = _assignments(folder / 'split.txt', found)
+  identity_of = _assignments(folder / 'identities.txt', found)
+  splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
+  for stem, path in found.items():
+    if stem in missing:
+      continue
+    if stem not in masks:
+      raise DatasetError(
+        f'{path} has no mask: {folder / "masks" / (stem + ".png")} is missing; add it, or list '
+        f'{path.name} in {folder / "masks_missing.txt"} to leave the picture out.'
+      )
+    split = _split(path, split_of, folder / 'split.txt')
+    identity = _identity(identity_of.get(stem, '-1'), path, folder / 'identities.txt')
+    splits[split].append(Item(path.name, path, (masks[stem],), identity))
+  if missing:
+    print(f'{folder}: {len(missing)} pictures listed in masks_missing.txt are left out.')
+  if not split_of and len(splits['train']) > 1 and not splits['validation']:
+    # Few pictures: one is held out all the same, because a run is measured on it.
+    splits['train'].sort(key=lambda item: _share(item.name))
+    splits['validation'].append(splits['train'].pop(0))
+  kept = {split: items for split, items in splits.items() if items}
+  if not kept:
+    raise DatasetError(f'{folder}: every picture is listed in masks_missing.txt; none is left.')
+  return kept
+
+
+def masked_parts(
+  folder: pathlib.Path, require: Callable[[pathlib.Path], pathlib.Path]
+) -> Iterator[bytes]:
+  """Yields what tells a folder of pictures with masks from another one: names, sizes, lists."""
+  for part in ('images', 'masks'):
+    for path in pictures.list_files(require(folder / part)):
+      yield f'{part}/{path.name} {path.stat().st_size}'.encode()
+  for name in ('masks_missing.txt', 'split.txt', 'identities.txt'):
+    yield '\n'.join(pictures.read_lines(folder / name)).encode()
 
 
 def _masks(folder: pathlib.Path) -> dict[str, pathlib.Path]:

@@ -155,6 +155,22 @@ def read_map(path: pathlib.Path) -> np.ndarray:
   return np.asarray(image)
 
 
+def read_instances(path: pathlib.Path) -> np.ndarray:
+  """Decodes a map of instance numbers, int32 [h, w], from a grey PNG of 16 bits.
+
+  Raises:
+    DatasetError: the file is broken, or is no grey PNG of 16 bits.
+  """
+  data = path.read_bytes()
+  image = _load(path, data)
+  if not _has_16_bits(data) or not image.mode.startswith('I'):
+    raise DatasetError(
+      f'{path} is a {image.format} with pixels of kind {image.mode}; expected a grey PNG of 16 '
+      'bits that holds the instance number of each pixel.'
+    )
+  return np.asarray(image).astype(np.int32)
+
+
 def read_stencil(path: pathlib.Path) -> np.ndarray:
   """Decodes the mask of one part, bool [h, w]: true where it is not black.
 
@@ -179,7 +195,14 @@ def check_same_size(
 def cut_square(
   picture: np.ndarray, semantic_map: np.ndarray, left: int, top: int, side: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Cuts a square that may reach beyond the picture.
+  """Cuts a square that may reach beyond the picture; see `cut_rectangle`."""
+  return cut_rectangle(picture, semantic_map, left, top, (side, side))
+
+
+def cut_rectangle(
+  picture: np.ndarray, semantic_map: np.ndarray, left: int, top: int, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+  """Cuts a rectangle that may reach beyond the picture.
 
   Beyond it the picture's border is repeated, and nobody has labelled that.
 
@@ -188,13 +211,13 @@ def cut_square(
     semantic_map: uint8 [h, w].
     left: first column, may be negative.
     top: first row, may be negative.
-    side: of the square, in pixels; at least 1.
+    size: (width, height) in pixels; at least 1.
 
   Returns:
-    uint8 [side, side, 3], and uint8 [side, side] with IGNORE beyond the picture.
+    uint8 [height, width, 3], and uint8 [height, width] with IGNORE beyond the picture.
   """
   height, width = semantic_map.shape
-  rows, columns = np.arange(top, top + side), np.arange(left, left + side)
+  rows, columns = np.arange(top, top + size[1]), np.arange(left, left + size[0])
   at = np.ix_(np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1))
   inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
   return picture[at], np.where(inside, semantic_map[at], np.uint8(semantic.IGNORE))

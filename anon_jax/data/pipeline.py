@@ -26,7 +26,7 @@ class Source(Protocol):
 
 
 class Cut(Protocol):
-  """How stored pictures become crops: a `View`, or one for clips."""
+  """How stored pictures become crops: a `View`, one for clips, or one that takes joints too."""
 
   def fixed(self, image: np.ndarray, semantic_map: np.ndarray) -> Example: ...
 
@@ -102,18 +102,26 @@ class _Read:
       'identity': np.int32(example['identity']),
       'index': np.int32(index),
     }
-    # which part of a mixture the example is from
-    return read | ({'origin': np.int32(example['origin'])} if 'origin' in example else {})
+    if 'origin' in example:  # which part of a mixture the example is from
+      read['origin'] = np.int32(example['origin'])
+    if 'joints' in example:
+      read['joints'] = example['joints']
+    return read
+
+
+def _seen(example: Example) -> list[np.ndarray]:
+  """Returns what a view cuts: picture and map, and joints where bodies have them."""
+  return [example[name] for name in ('image', 'map', 'joints') if name in example]
 
 
 class _RandomView:
   """Augments one example from the generator that Grain derives from seed and position."""
 
   def __init__(self, view: Cut):
-    self._view = view
+    self._view: Any = view  # one that takes joints has an argument more
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
-    return example | self._view.random(example['image'], example['map'], rng)
+    return example | self._view.random(*_seen(example), rng=rng)
 
 
 class _FixedView:
@@ -124,7 +132,7 @@ class _FixedView:
 
   def __call__(self, index: int) -> Example:
     example = self._read(min(int(index), self._count - 1))
-    cut = self._view.fixed(example['image'], example['map'])
+    cut = self._view.fixed(*_seen(example))
     return example | cut | {'_mask': np.float32(index < self._count)}
 
 

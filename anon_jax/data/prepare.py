@@ -25,11 +25,16 @@ from anon_jax.data.errors import DatasetError
 
 # Data set -> module and class of its builder; imported on demand, because TFDS is slow to import.
 BUILDERS = {
+  'aflw2000': ('anon_jax.data.aflw2000', 'Aflw2000'),
+  'body_folder': ('anon_jax.data.body_folder', 'BodyFolder'),
+  'ccp': ('anon_jax.data.ccp', 'Ccp'),
   'celeba': ('anon_jax.data.celeba', 'Celeba'),
   'celeba_mask_hq': ('anon_jax.data.celeba_mask_hq', 'CelebaMaskHq'),
+  'davis': ('anon_jax.data.davis', 'Davis'),
   'face_folder': ('anon_jax.data.face_folder', 'FaceFolder'),
   'fasseg': ('anon_jax.data.fasseg', 'Fasseg'),
   'lfw': ('anon_jax.data.lfw_builder', 'Lfw'),
+  'mots': ('anon_jax.data.mots', 'Mots'),
 }
 _INSTALL = "pip install 'anon-jax[train]'"
 _INFO = 'dataset_info.json'  # TFDS writes it last, into a folder that it renames when complete
@@ -54,7 +59,7 @@ def _import_tfds() -> Any:
 
 
 def builder_class(dataset: str) -> Any:
-  """Returns the `FaceBuilder` of a data set.
+  """Returns the `RawBuilder` of a data set.
 
   Raises:
     DatasetError: an unknown name, or TFDS is missing.
@@ -164,7 +169,7 @@ def _build(
     shutil.rmtree(target)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   tfds = _import_tfds()
-  config_class = importlib.import_module('anon_jax.data.face_builder').FaceConfig
+  config_class = importlib.import_module('anon_jax.data.raw_builder').SizeConfig
   print(f'Preparing {builder_class.name} from {raw} into {target}')
   start = time.monotonic()
   tfds.disable_progress_bar()  # the builder shows its own, which has a rate and no paths
@@ -194,8 +199,9 @@ class SplitSource:
   """Random access to one split of a prepared data set, for Grain.
 
   An element is `image` uint8 [h, w, 3] RGB, `map` uint8 [h, w] (IGNORE everywhere without a mask),
-  `has_map` bool, `identity` int (-1 when unknown) and `name` str. May be read by many threads, and
-  pickled: a copy opens its files anew.
+  `has_map` bool, `identity` int (-1 when unknown) and `name` str; what else the builder wrote, such
+  as `joints`, comes as it was written. May be read by many threads, and pickled: a copy opens its
+  files anew.
   """
 
   def __init__(self, folder: pathlib.Path, split: str):
@@ -228,13 +234,14 @@ class SplitSource:
       raise IndexError(f'{position} is outside the {len(self)} examples of {self!r}')
     record = self._source[position]
     image = Image.open(io.BytesIO(record['image']))
-    return {
+    example = {
       'image': np.array(image if image.mode == 'RGB' else image.convert('RGB')),
       'map': np.array(Image.open(io.BytesIO(record['map']))),
       'has_map': bool(record['has_map']),
       'identity': int(record['identity']),
       'name': record['name'].decode(),
     }
+    return example | {name: record[name] for name in record if name not in example}
 
   def has_map(self) -> np.ndarray:
     """Tells which examples have a semantic map, bool [n]; pictures are not decoded."""

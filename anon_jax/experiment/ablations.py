@@ -41,7 +41,9 @@ def make_joint(config: Any, count: int, identity_params: Any) -> Stage:
     WeightsError: the perceptual network's weights are missing or damaged.
   """
   modules, frozen = guided.make_nets(config, count)
-  harmonizer = HarmonizationNet(WIDTHS[config.preset], dtype=sources.compute_dtype(config.dtype))
+  harmonizer = HarmonizationNet(
+    WIDTHS[config.preset], dtype=sources.compute_dtype(config.dtype), remat=config.remat
+  )
   blending = BlendingNets(harmonizer, networks.make_discriminator(config))
   return make_joint_stage(modules, blending, _options(config), identity_params, frozen)
 

@@ -74,6 +74,7 @@ def make_nets(config: Any, count: int) -> tuple[Nets, Any]:
     spectral=config.spectral,
     coarse=config.coarse_map,
     dtype=dtype,
+    remat=config.remat,
   )
   discriminator = networks.make_discriminator(config, count)
   judge = identity.IdentityNet(identity.WIDTHS[config.preset], dtype=dtype)

@@ -46,7 +46,7 @@ def make_stage(config: Any) -> Stage:
   """
   net, params = networks.load_perceptual(config)
   dtype = sources.compute_dtype(config.dtype)
-  generator = HarmonizationNet(WIDTHS[config.preset], config.upscale, dtype)
+  generator = HarmonizationNet(WIDTHS[config.preset], config.upscale, dtype, remat=config.remat)
   discriminator = networks.make_discriminator(config)
   options = HarmonizeOptions(upscale=config.upscale, **options_of(config))
   return make_harmonize_stage(generator, discriminator, options, net, params)

@@ -74,7 +74,7 @@ def make_stage(config: Any) -> Stage:
     **harmonize.options_of(config),
   )
   dtype = sources.compute_dtype(config.dtype)
-  generator = HarmonizationNet(WIDTHS[config.preset], 1, dtype, recurrent=True)
+  generator = HarmonizationNet(WIDTHS[config.preset], 1, dtype, True, config.remat)
   return make_harmonize_video_stage(
     generator, networks.make_discriminator(config), options, net, params
   )

@@ -10,7 +10,7 @@ from anon_jax import train as training
 from anon_jax.data import pipeline
 from anon_jax.evaluation import crop_recognition
 from anon_jax.evaluation import identity as identity_evaluation
-from anon_jax.experiment import identities, sources
+from anon_jax.experiment import identities, networks, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets.identity import WIDTHS, IdentityNet
 from anon_jax.state import TrainState
@@ -53,7 +53,7 @@ def make_stage(config: Any, count: int) -> Stage:
       adam_b1=config.adam_b1,
       adam_b2=config.adam_b2,
       decay_steps=config.decay_steps,
-      ema_decay=config.ema_decay,
+      **networks.averaging(config),
     ),
   )
 

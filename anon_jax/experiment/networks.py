@@ -35,5 +35,11 @@ def make_discriminator(config: Any, identities: int = 0) -> MultiScaleDiscrimina
 
 def rates(config: Any) -> dict[str, Any]:
   """Returns the options of the optimizers that every adversarial stage has."""
-  names = ('generator_lr', 'discriminator_lr', 'adam_b1', 'adam_b2', 'decay_steps', 'ema_decay')
-  return {name: config[name] for name in names}
+  names = ('generator_lr', 'discriminator_lr', 'adam_b1', 'adam_b2', 'decay_steps')
+  return {**{name: config[name] for name in names}, **averaging(config)}
+
+
+def averaging(config: Any) -> dict[str, Any]:
+  """Returns over how many steps gradients are averaged, and the decay of averages by step."""
+  count = config.accumulate_steps
+  return {'accumulate': count, 'ema_decay': config.ema_decay ** (1 / count)}

@@ -16,7 +16,7 @@ from anon_jax.data.fasseg_names import yaw_of
 from anon_jax.data.turning import TurnedView
 from anon_jax.evaluation import segmentation as segmentation_evaluation
 from anon_jax.evaluation import segmentation_report
-from anon_jax.experiment import sources
+from anon_jax.experiment import networks, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.losses.segmentation import MERGED, allowed_classes
 from anon_jax.nets.segmentation import WIDTHS, SegmentationNet
@@ -78,10 +78,10 @@ def make_stage(config: Any, parts: Sequence[Part]) -> Stage:
     decay_steps=config.decay_steps,
     adam_b1=config.adam_b1,
     adam_b2=config.adam_b2,
-    ema_decay=config.ema_decay,
     parts_weight=config.parts_weight,
     colour=config.colour,
     occluded=config.occluded,
+    **networks.averaging(config),
   )
   return make_segment_stage(net, options, np.stack([_allowed(part.dataset) for part in parts]))
 

@@ -11,11 +11,12 @@ from anon_jax.inference import controls, covering, crops
 from anon_jax.inference.crops import Frame
 from anon_jax.inference.decisions import Decision, Part, Request, Trust
 from anon_jax.inference.faces import Face
-from anon_jax.inference.synthesis import Synthesized, Synthesizer
+from anon_jax.inference.synthesis import Synthesizer
 
 _LEAST_PIXELS = 20  # height of a face box below which there is nothing to synthesize
 _LEAST_FOREGROUND = 0.08  # share of a crop; a face box has about a third of it
 _DRAWS = 4
+_SURE = 0.6  # score from which a face is hardly ever a shifted second find of another
 # By how much S's foreground is grown, as a share of the crop's side: where its border runs inside
 # the face's, a line of the face would be left.
 _GROWN = 0.015
@@ -57,16 +58,20 @@ class Ladder:
       for number, face in enumerate(request.faces):
         reason = self._reason_to_fill(face)
         decisions[place].append(Decision(face, 'filled' if reason else 'synthesized', reason))
-        if not reason:
+        if reason:  # what is painted later has no pixel of it beside it, and may lie over it
+          _fill(request, number, images[place])
+        else:
           items.append(_Item(place, number, request, self._synthesizer.size))
     self._synthesize(items, images, decisions)
-    # After the others: where faces overlap, what is filled stays filled.
-    for request, image, found in zip(requests, images, decisions, strict=True):
-      for number, decision in enumerate(found):
-        if decision.action == 'filled':
-          face, mask = request.faces[number], request.mask(number)
-          frame = crops.frame_of(face)
-          covering.cover(request.image, face, frame, 'fill', mask=mask).lay_over(image)
+    shown = [item for item in items if item.result is not None]
+    for item in shown:
+      item.fill_mask(images[item.place])
+    for item in sorted(shown, key=_nearness):
+      item.lay_over(images[item.place])
+    # Last those that turned out not to be trusted: what was painted beside them has seen them.
+    for item in items:
+      if item.result is None:
+        _fill(item.request, item.number, images[item.place])
     return decisions
 
   def _reason_to_fill(self, face: Face) -> str:
@@ -89,27 +94,27 @@ class Ladder:
     if items:
       found = self._synthesizer.maps(np.stack([item.crop for item in items]))
       for item, semantic_map in zip(items, found, strict=True):
-        item.set_map(semantic_map)
+        item.set_map(semantic_map, images[item.place])
     for together in _in_turn(items) if self._synthesizer.recurrent else [items]:
       left = list(together)
       for attempt in range(1 if self._identity is not None else _DRAWS):
         if left:
-          left = self._draw(left, attempt, images, decisions)
+          left = self._draw(left, attempt, decisions)
 
   def _draw(
     self,
     items: Sequence['_Item'],
     attempt: int,
-    images: Sequence[np.ndarray],
     decisions: list[list[Decision]],
   ) -> list['_Item']:
     """Paints items once; returns those that came out too alike."""
     controls_of = list(self._controls(items, attempt))
     result = self._synthesizer.paint(
-      np.stack([item.crop for item in items]),
+      np.stack([item.beside for item in items]),
       np.stack([item.semantic_map for item in items]),
       np.stack(controls_of),
       replaced=np.stack([item.replaced for item in items]),
+      conditions=self._synthesizer.conditions(np.stack([item.crop for item in items])),
       previous=[item.part.shown if item.part else None for item in items],
     )
     again = []
@@ -125,7 +130,7 @@ class Ladder:
       action = 'filled' if reason else 'synthesized'
       decisions[item.place][item.number] = Decision(face, action, reason, similarity, attempt + 1)
       if not reason:
-        item.lay_over(images[item.place], result, row)
+        item.result = result.painted[row], result.mask[row]
       # what is filled is no frame to go on from
       shown = result.shown[row] if self._synthesizer.recurrent and not reason else None
       item.remember(controls_of[row], shown, likeness)
@@ -150,17 +155,33 @@ class Ladder:
         yield drawn[name]
 
 
+def _fill(request: Request, number: int, image: np.ndarray) -> None:
+  """Fills a face of a request in `image`."""
+  face = request.faces[number]
+  mask = request.mask(number)
+  covering.cover(request.image, face, crops.frame_of(face), 'fill', mask=mask).lay_over(image)
+
+
 class _Item:
-  """One face on its way through synthesis."""
+  """One face on its way through synthesis.
+
+  Attributes:
+    crop: uint8 [s, s, 3], the original's.
+    beside: the same where the face is; elsewhere with other faces as far as they are filled.
+    semantic_map: uint8 [s, s].
+    replaced: bool [s, s], what shows some of the foreground.
+    result: uint8 [s, s, 3] and bool [s, s], the new face and where it is shown; None until then.
+  """
 
   def __init__(self, place: int, number: int, request: Request, size: int):
     self.place, self.number, self.request = place, number, request
     self.face = request.faces[number]
     self.frame: Frame = crops.frame_of(self.face)
-    self.crop = crops.cut(request.image, self.frame, size)
+    self.crop = self.beside = crops.cut(request.image, self.frame, size)
     self.mask = request.mask(number)
     self.semantic_map = np.zeros(self.crop.shape[:2], np.uint8)
     self.replaced = np.zeros(self.crop.shape[:2], bool)
+    self.result: tuple[np.ndarray, np.ndarray] | None = None
 
   @property
   def part(self) -> Part | None:
@@ -176,8 +197,13 @@ class _Item:
         part = part._replace(likeness=likeness)
       self.request.cast[self.request.name_of(self.number)] = part._replace(shown=shown)
 
-  def set_map(self, found: np.ndarray) -> None:
-    """Takes S's map; a user's mask overrules which part of it is foreground."""
+  def set_map(self, found: np.ndarray, image: np.ndarray) -> None:
+    """Takes S's map; a user's mask overrules which part of it is foreground.
+
+    Args:
+      found: uint8 [s, s].
+      image: the picture, in which other faces may be filled already.
+    """
     height, width = self.request.image.shape[:2]
     foreground = np.isin(found, semantic.FOREGROUND)
     if self.mask is None:
@@ -190,14 +216,24 @@ class _Item:
       outside = np.where(foreground, _BACKGROUND, found)
       found = np.where(self.replaced, inside, outside).astype(np.uint8)
     self.semantic_map = found
+    around = crops.cut(image, self.frame, len(found))
+    self.beside = np.where(self.replaced[..., None], self.crop, around)
 
-  def lay_over(self, image: np.ndarray, result: Synthesized, row: int) -> None:
-    """Puts the new face into the picture; what a user's mask has beyond the crop is filled."""
-    height, width = image.shape[:2]
-    patch = crops.put_back(result.painted[row], result.mask[row], self.frame, width, height)
+  def fill_mask(self, image: np.ndarray) -> None:
+    """Fills what a user's mask may have beyond the crop."""
     if self.mask is not None:
       image[self.mask] = covering.FILL
-    patch.lay_over(image)
+
+  def lay_over(self, image: np.ndarray) -> None:
+    """Puts the new face into the picture."""
+    assert self.result is not None
+    height, width = image.shape[:2]
+    crops.put_back(*self.result, self.frame, width, height).lay_over(image)
+
+
+def _nearness(item: _Item) -> tuple[bool, float]:
+  """Sorts what lies over what: the surer face over a doubtful one, then the larger one."""
+  return item.face.score >= _SURE, item.frame.side
 
 
 def _in_turn(items: Sequence[_Item]) -> list[list[_Item]]:

@@ -26,12 +26,14 @@ class HarmonizationNet(nn.Module):
     upscale: output side over input side, a power of two.
     dtype: computation dtype; parameters stay float32.
     recurrent: whether its inputs are those of `recurrent_inputs`: it was trained on clips.
+    remat: computes each block again for its gradient: less memory, about a third more time.
   """
 
   widths: tuple[int, ...] = WIDTHS['base']
   upscale: int = 1
   dtype: Any = jnp.float32
   recurrent: bool = False
+  remat: bool = False
 
   @property
   def channels(self) -> int:
@@ -44,10 +46,11 @@ class HarmonizationNet(nn.Module):
 
     The sides are multiples of 2 ** (levels - 1).
     """
-    x = unet.features(inputs, self.widths, self.dtype)  # [b h w widths[0]]
+    x = unet.features(inputs, self.widths, self.dtype, self.remat)  # [b h w widths[0]]
+    block: Any = nn.remat(blocks.ResidualBlock) if self.remat else blocks.ResidualBlock
     for step in range(self.upscale.bit_length() - 1):
       x = blocks.upsample(x)
-      x = blocks.ResidualBlock(self.widths[0], self.dtype, name=f'enlarge{step}')(x)
+      x = block(self.widths[0], self.dtype, name=f'enlarge{step}')(x)
     x = nn.swish(blocks.group_norm(x.shape[-1], 'norm')(x))
     rgb = Conv(3, (3, 3), dtype=self.dtype, name='rgb')(x.astype(self.dtype))
     return jnp.tanh(rgb.astype(jnp.float32))

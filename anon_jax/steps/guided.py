@@ -42,9 +42,11 @@ class Guided(abc.ABC):
     self._nets, self._o = nets, o
     self.painters = {'generator': Painter(nets.generator, 'g')}
     self.judges = {'discriminator': Judge(nets.discriminator, 'd', 'g')}
-    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
-    self._disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
-    self._id_tx = optim.adam(o.identity_lr, o.adam_b1, o.adam_b2, o.decay_steps)
+    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2, o.decay_steps, o.accumulate)
+    self._disc_tx = optim.adam(
+      o.discriminator_lr, o.adam_b1, o.adam_b2, o.decay_steps, o.accumulate
+    )
+    self._id_tx = optim.adam(o.identity_lr, o.adam_b1, o.adam_b2, o.decay_steps, o.accumulate)
     count = nets.generator.identities
     spread = np.linspace(0, count - 1, min(o.sample_controls, count))
     self.shown = [int(place) for place in np.round(spread)]

@@ -36,6 +36,7 @@ class GuidedOptions:
     adam_b1: Adam's first decay.
     adam_b2: Adam's second decay.
     decay_steps: steps over which the rates fall to a hundredth by a cosine; 0 keeps them.
+    accumulate: steps whose gradients are averaged for one update.
     ema_decay: decay of the running averages of the networks that paint, and of I.
     sample_controls: control identities of a sample sheet.
   """
@@ -59,6 +60,7 @@ class GuidedOptions:
   adam_b1: float = 0.5
   adam_b2: float = 0.999
   decay_steps: int = 0
+  accumulate: int = 1
   ema_decay: float = 0.999
   sample_controls: int = 5
 

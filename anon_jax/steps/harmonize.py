@@ -40,6 +40,7 @@ class HarmonizeOptions:
     adam_b1: Adam's first decay.
     adam_b2: Adam's second decay.
     decay_steps: steps over which the rates fall to a hundredth by a cosine; 0 keeps them.
+    accumulate: steps whose gradients are averaged for one update.
     ema_decay: decay of H's running average.
   """
 
@@ -56,6 +57,7 @@ class HarmonizeOptions:
   adam_b1: float = 0.5
   adam_b2: float = 0.999
   decay_steps: int = 0
+  accumulate: int = 1
   ema_decay: float = 0.999
 
 
@@ -110,8 +112,10 @@ class Harmonize:
     o = options
     self.generator, self.discriminator, self.o = generator, discriminator, o
     self._perceptual = perceptual_net
-    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
-    self._disc_tx = optim.adam(o.discriminator_lr, o.adam_b1, o.adam_b2, o.decay_steps)
+    self._gen_tx = optim.adam(o.generator_lr, o.adam_b1, o.adam_b2, o.decay_steps, o.accumulate)
+    self._disc_tx = optim.adam(
+      o.discriminator_lr, o.adam_b1, o.adam_b2, o.decay_steps, o.accumulate
+    )
 
   def init(self, key: jax.Array) -> TrainState:
     o = self.o

@@ -32,6 +32,7 @@ class IdentityOptions:
     adam_b1: Adam's first decay.
     adam_b2: Adam's second decay.
     decay_steps: steps over which the rates fall to a hundredth by a cosine; 0 keeps them.
+    accumulate: steps whose gradients are averaged for one update.
     ema_decay: decay of I's running average.
   """
 
@@ -46,6 +47,7 @@ class IdentityOptions:
   adam_b1: float = 0.9
   adam_b2: float = 0.999
   decay_steps: int = 0
+  accumulate: int = 1
   ema_decay: float = 0.999
 
 
@@ -86,8 +88,8 @@ class _Identify:
   def __init__(self, net: IdentityNet, options: IdentityOptions):
     o = options
     self._net, self._o = net, o
-    self._net_tx = optim.adam(o.identity_lr, o.adam_b1, o.adam_b2, o.decay_steps)
-    self._proxy_tx = optim.adam(o.proxy_lr, o.adam_b1, o.adam_b2, o.decay_steps)
+    self._net_tx = optim.adam(o.identity_lr, o.adam_b1, o.adam_b2, o.decay_steps, o.accumulate)
+    self._proxy_tx = optim.adam(o.proxy_lr, o.adam_b1, o.adam_b2, o.decay_steps, o.accumulate)
 
   def init(self, key: jax.Array) -> TrainState:
     o = self._o

@@ -30,6 +30,7 @@ class SegmentOptions:
     image_size: side of the crop in pixels.
     learning_rate: Adam's rate for S.
     decay_steps: steps over which the rate falls to a hundredth by a cosine; 0 keeps it.
+    accumulate: steps whose gradients are averaged for one update.
     adam_b1: Adam's first decay.
     adam_b2: Adam's second decay.
     ema_decay: decay of S's running average.
@@ -41,6 +42,7 @@ class SegmentOptions:
   image_size: int
   learning_rate: float = 1e-3
   decay_steps: int = 0
+  accumulate: int = 1
   adam_b1: float = 0.9
   adam_b2: float = 0.999
   ema_decay: float = 0.999
@@ -82,7 +84,7 @@ class _Segment:
   def __init__(self, net: SegmentationNet, options: SegmentOptions, allowed: np.ndarray):
     self._net, self._o, self._allowed = net, options, allowed
     o = options
-    self._tx = optim.adam(o.learning_rate, o.adam_b1, o.adam_b2, o.decay_steps)
+    self._tx = optim.adam(o.learning_rate, o.adam_b1, o.adam_b2, o.decay_steps, o.accumulate)
     self._class_weights = np.array(
       [o.parts_weight if name in _PARTS else 1.0 for name in semantic.CLASSES], np.float32
     )

@@ -28,7 +28,7 @@ def main() -> None:
     try:
       answer = {'result': getattr(worker, asked['call'])(**asked['with'])}
     # what torch.compile or a missing data set stumbles over belongs into the table
-    except (RuntimeError, ValueError, OSError, ImportError) as error:
+    except (RuntimeError, ValueError, OSError, ImportError, AssertionError) as error:
       message = ' '.join(str(error).split())[:300]
       answer = {'error': f'{type(error).__name__}: {message}'}
     print(json.dumps(answer), file=answers, flush=True)

@@ -17,7 +17,11 @@ def smooth(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
 
   By a convolution of each channel: in PyTorch on a CPU 7 times as fast as sums of shifted slices.
   """
-  padded = functional.pad(x, (1, 2, 1, 2), mode='replicate')
+  if torch.compiler.is_compiling():  # Inductor 2.13 gets its gradient wrong
+    wide = torch.cat((x[..., :1], x, x[..., -1:], x[..., -1:]), dim=-1)
+    padded = torch.cat((wide[:, :, :1], wide, wide[:, :, -1:], wide[:, :, -1:]), dim=2)
+  else:
+    padded = functional.pad(x, (1, 2, 1, 2), mode='replicate')
   return functional.conv2d(padded, kernel.expand(x.shape[1], 1, 4, 4), groups=x.shape[1])
 
 
