@@ -145,6 +145,11 @@ def _add_export(actions: argparse._SubParsersAction) -> None:
   export.add_argument(
     '--face-folder', choices=('utkface',), help="the data set that the runs' face_folder is"
   )
+  export.add_argument(
+    '--best',
+    action='store_true',
+    help="take the best checkpoint of each run by its config's best_scalar, not the newest",
+  )
   export.set_defaults(run=_export)
 
 
@@ -163,7 +168,7 @@ def _export(args: argparse.Namespace) -> int:
 
   workdirs = [pathlib.Path(workdir).expanduser() for workdir in args.workdir]
   folder = pathlib.Path(args.output).expanduser()
-  export.export(workdirs, folder, dtype=args.dtype, face_folder=args.face_folder)
+  export.export(workdirs, folder, dtype=args.dtype, face_folder=args.face_folder, best=args.best)
   return _report(folder)
 
 

@@ -208,6 +208,23 @@ def test_exporting_again_gives_the_same_bytes(trained, exported, tmp_path):
   assert {path.name: path.read_bytes() for path in (tmp_path / 'again').iterdir()} == before
 
 
+def test_the_best_checkpoint_is_taken_on_request(trained, tmp_path):
+  ours = _copy(trained, 'segment', tmp_path / 'run', best_scalar='eval_miou', best_is='highest')
+  shared = (ours / 'checkpoints').resolve()
+  (ours / 'checkpoints').unlink()
+  shutil.copytree(shared, ours / 'checkpoints')
+  folder = tmp_path / 'networks'
+  with pytest.raises(InferenceError, match=r"no checkpoint in .* was evaluated by 'eval_miou'"):
+    export.export([ours], folder, best=True)
+  for step, score in ((1, 0.9), (2, 0.8)):
+    scores = json.dumps({'eval_miou': score})
+    (ours / 'checkpoints' / str(step) / 'evaluation.json').write_text(scores)
+  for best, step in ((True, 1), (False, 2)):
+    export.export([ours], folder, best=best)
+    found = json.loads((folder / 'model.json').read_text())
+    assert found['networks']['segmentation']['training']['steps'] == step
+
+
 def test_a_folder_is_updated_and_keeps_the_networks_that_are_not_given(trained, exported, tmp_path):
   folder = tmp_path / 'weights'
   shutil.copytree(exported, folder)

@@ -51,6 +51,10 @@ class Checkpoints:
     """Returns the newest step that was saved whole, None where there is none. Not verified."""
     return max(folders.steps(self._folder), default=None)
 
+  def best(self, by: folders.Best) -> int | None:
+    """Returns the step with the best scalar; None where none was evaluated by it."""
+    return folders.best_step(self._folder, by)
+
   def save(
     self,
     step: int,

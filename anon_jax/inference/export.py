@@ -21,8 +21,9 @@ def export(
   *,
   dtype: str = 'float16',
   face_folder: str | None = None,
+  best: bool = False,
 ) -> None:
-  """Writes the averaged parameters of the newest whole checkpoint of each run into a folder.
+  """Writes the averaged parameters of the newest checkpoint of each run into a folder.
 
   The folder appears, or changes, as a whole and after it has been loaded once. Networks that it
   has and that are not given stay as they are.
@@ -33,6 +34,7 @@ def export(
     folder: a new or empty one, or one that was exported before.
     dtype: of the numbers in the files, 'float16' or 'float32'.
     face_folder: which of `KNOWN_FOLDERS` the data set `face_folder` of the runs is; None: none.
+    best: takes of each run whose config has a `best_scalar` the checkpoint that is the best by it.
 
   Raises:
     ValueError: unknown `dtype` or `face_folder`.
@@ -47,7 +49,7 @@ def export(
     )
   sources: dict[str, Source] = {}
   for workdir in map(pathlib.Path, workdirs):
-    for name, source in read_run(workdir, face_folder):
+    for name, source in read_run(workdir, face_folder, best=best):
       other = sources.get(name)
       if other is None or _is_judge(source, other):
         sources[name] = source

@@ -168,8 +168,8 @@ def file_of(name: str) -> str:
 
 def fields_of(kind: type) -> list[tuple[str, Any]]:
   """Lists names and types of what a record holds, or of what a network is built from."""
-  # parent and name are Flax's; in which type a network computes is up to whoever loads it
-  left_out = ('parent', 'name', 'dtype') if issubclass(kind, nn.Module) else ()
+  # parent and name are Flax's; how a network computes is up to whoever loads it
+  left_out = ('parent', 'name', 'dtype', 'remat') if issubclass(kind, nn.Module) else ()
   fields = dataclasses.fields(kind)  # type: ignore[arg-type]
   return [(field.name, field.type) for field in fields if field.name not in left_out]
 

@@ -9,11 +9,14 @@ import numpy as np
 from anon_jax.inference.errors import InferenceError
 
 
-def restore_averages(folder: pathlib.Path) -> tuple[int, dict[str, Any]]:
-  """Reads the running averages of the newest whole checkpoint.
+def restore_averages(
+  folder: pathlib.Path, best: tuple[str, bool] | None = None
+) -> tuple[int, dict[str, Any]]:
+  """Reads the running averages of the newest checkpoint, or of the best.
 
   Args:
     folder: `checkpoints` of a workdir.
+    best: the scalar of evaluation by which one is the best, and whether more of it is better.
 
   Returns:
     The step, and nested dicts of host arrays, as they were saved, by the networks' names.
@@ -22,7 +25,7 @@ def restore_averages(folder: pathlib.Path) -> tuple[int, dict[str, Any]]:
     InferenceError: no checkpoint there, or one that cannot be read.
   """
   # here and not above: it imports Orbax and Grain, which nothing else of inference needs
-  from anon_jax.checkpoints import Checkpoints, DamagedError
+  from anon_jax.checkpoints import Best, Checkpoints, DamagedError
 
   if not folder.is_dir():
     raise InferenceError(f'{folder} is missing; train first.')
@@ -30,6 +33,12 @@ def restore_averages(folder: pathlib.Path) -> tuple[int, dict[str, Any]]:
     step = saved.latest()
     if step is None:
       raise InferenceError(f'{folder} holds no complete checkpoint; train first.')
+    if best is not None:
+      step = saved.best(Best(*best))
+      if step is None:
+        raise InferenceError(
+          f'no checkpoint in {folder} was evaluated by {best[0]!r}; export without --best.'
+        )
     try:
       saved.require_whole(step)
     except DamagedError as error:  # not the one before it in silence: it would be another network

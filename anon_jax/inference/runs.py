@@ -67,7 +67,7 @@ class Source(NamedTuple):
 
 
 def read_run(
-  workdir: pathlib.Path, face_folder: str | None, only: str = ''
+  workdir: pathlib.Path, face_folder: str | None, only: str = '', best: bool = False
 ) -> Iterator[tuple[str, Source]]:
   """Yields the networks of a run by name, a key of `records.KINDS`.
 
@@ -75,17 +75,18 @@ def read_run(
     workdir: folder of the run.
     face_folder: which of `KNOWN_FOLDERS` the run's data set `face_folder` is; None: none of them.
     only: the stage that the run has to be of; '' takes any.
+    best: takes the checkpoint that is the best by the config's `best_scalar`, not the newest.
 
   Raises:
-    InferenceError: no run, one of another stage, no whole checkpoint, or a config.json that does
-      not fit it.
+    InferenceError: no run, one of another stage, no whole checkpoint, none that was evaluated, or
+      a config.json that does not fit it.
   """
   config = _Config.read(workdir)
   stage = config.text('stage', AVERAGES)
   if only and stage != only:
     raise InferenceError(f'{workdir} is a run of stage {stage!r}; give one of stage {only!r}.')
   names = AVERAGES[stage]
-  step, averages = restore_averages(workdir / 'checkpoints')
+  step, averages = restore_averages(workdir / 'checkpoints', config.best() if best else None)
   data, licence = _data_of(config, face_folder)
   training = Training(
     stage,
@@ -267,6 +268,13 @@ class _Config(NamedTuple):
         f'{", ".join(choices)}.'
       )
     return value
+
+  def best(self) -> tuple[str, bool] | None:
+    """Returns by which scalar a checkpoint is the best, and whether more is better."""
+    scalar = self.values.get('best_scalar')
+    if not isinstance(scalar, str) or not scalar:
+      return None
+    return scalar, self.values.get('best_is') == 'highest'
 
   def whole(self, name: str) -> int:
     """Returns a whole number."""
