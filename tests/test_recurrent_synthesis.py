@@ -28,7 +28,10 @@ class Fake:
   def maps(self, crops):
     return np.ones((len(crops), SIZE, SIZE), np.uint8)
 
-  def paint(self, crops, maps, controls, *, replaced, previous):
+  def conditions(self, crops):
+    return np.zeros(crops.shape, np.float32)
+
+  def paint(self, crops, maps, controls, *, replaced, conditions, previous):
     self.batches.append([None if frame is None else int(frame[0, 0, 0]) for frame in previous])
     numbers = np.arange(self.painted, self.painted + len(crops), dtype=np.uint8)
     self.painted += len(crops)
