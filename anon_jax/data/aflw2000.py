@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from anon_jax.data import pictures, semantic
 from anon_jax.data.errors import DatasetError
-from anon_jax.data.raw_builder import RawBuilder
+from anon_jax.data.raw_builder import RawBuilder, picture_features
 
 # Pose estimation is measured on AFLW2000-3D without the faces beyond these angles, in degrees.
 LARGEST_ANGLE = 99.0
@@ -92,11 +92,7 @@ class Aflw2000(RawBuilder):
       description='Faces with their pose and 68 landmarks, without semantic maps.',
       features=tfds.features.FeaturesDict(
         {
-          'image': tfds.features.Image(shape=(None, None, 3)),
-          'map': tfds.features.Image(shape=(None, None, 1), encoding_format='png'),
-          'has_map': np.bool_,
-          'identity': np.int64,
-          'name': tfds.features.Text(),
+          **picture_features(),
           'angles': tfds.features.Tensor(shape=(3,), dtype=np.float32),
           'landmarks': tfds.features.Tensor(shape=(LANDMARKS, 2), dtype=np.float32),
         }

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from anon_jax.data import body_classes, body_crops, joints, pictures
 from anon_jax.data.errors import DatasetError
-from anon_jax.data.raw_builder import RawBuilder
+from anon_jax.data.raw_builder import RawBuilder, picture_features
 
 
 class Person(NamedTuple):
@@ -52,13 +52,9 @@ class BodyBuilder(RawBuilder):
       description='Persons with maps of the classes ' + ', '.join(body_classes.CLASSES) + '.',
       features=tfds.features.FeaturesDict(
         {
-          'image': tfds.features.Image(shape=(None, None, 3)),
-          'map': tfds.features.Image(shape=(None, None, 1), encoding_format='png'),
-          'has_map': np.bool_,
+          **picture_features(),
           'joints': tfds.features.Tensor(shape=(joints.NUM_JOINTS, 3), dtype=np.float32),
           'has_joints': np.bool_,
-          'identity': np.int64,
-          'name': tfds.features.Text(),
         }
       ),
     )

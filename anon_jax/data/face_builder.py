@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from anon_jax.data import pictures, semantic
-from anon_jax.data.raw_builder import RawBuilder
+from anon_jax.data.raw_builder import RawBuilder, picture_features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +57,7 @@ class FaceBuilder(RawBuilder):
       description='Faces with semantic maps of the classes ' + ', '.join(semantic.CLASSES) + '.',
       features=tfds.features.FeaturesDict(
         {
-          'image': tfds.features.Image(shape=(None, None, 3)),
-          'map': tfds.features.Image(shape=(None, None, 1), encoding_format='png'),
-          'has_map': np.bool_,
-          'identity': np.int64,
-          'name': tfds.features.Text(),
+          **picture_features(),
         }
       ),
     )

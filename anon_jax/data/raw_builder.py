@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from anon_jax.data.errors import DatasetError
@@ -21,6 +22,17 @@ class SizeConfig(tfds.core.BuilderConfig):
   """
 
   max_side: int = 0
+
+
+def picture_features() -> dict[str, Any]:
+  """Returns the features that all data sets have."""
+  return {
+    'image': tfds.features.Image(shape=(None, None, 3)),
+    'map': tfds.features.Image(shape=(None, None, 1), encoding_format='png'),
+    'has_map': np.bool_,
+    'identity': np.int64,
+    'name': tfds.features.Text(),
+  }
 
 
 class RawBuilder(tfds.core.GeneratorBasedBuilder):

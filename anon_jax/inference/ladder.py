@@ -94,7 +94,8 @@ class Ladder:
     if items:
       found = self._synthesizer.maps(np.stack([item.crop for item in items]))
       for item, semantic_map in zip(items, found, strict=True):
-        item.set_map(semantic_map, images[item.place])
+        filled = any(decision.action == 'filled' for decision in decisions[item.place])
+        item.set_map(semantic_map, images[item.place] if filled else None)
     for together in _in_turn(items) if self._synthesizer.recurrent else [items]:
       left = list(together)
       for attempt in range(1 if self._identity is not None else _DRAWS):
@@ -197,12 +198,12 @@ class _Item:
         part = part._replace(likeness=likeness)
       self.request.cast[self.request.name_of(self.number)] = part._replace(shown=shown)
 
-  def set_map(self, found: np.ndarray, image: np.ndarray) -> None:
+  def set_map(self, found: np.ndarray, image: np.ndarray | None) -> None:
     """Takes S's map; a user's mask overrules which part of it is foreground.
 
     Args:
       found: uint8 [s, s].
-      image: the picture, in which other faces may be filled already.
+      image: the picture in which other faces are filled; None where none is.
     """
     height, width = self.request.image.shape[:2]
     foreground = np.isin(found, semantic.FOREGROUND)
@@ -216,8 +217,9 @@ class _Item:
       outside = np.where(foreground, _BACKGROUND, found)
       found = np.where(self.replaced, inside, outside).astype(np.uint8)
     self.semantic_map = found
-    around = crops.cut(image, self.frame, len(found))
-    self.beside = np.where(self.replaced[..., None], self.crop, around)
+    if image is not None:
+      around = crops.cut(image, self.frame, len(found))
+      self.beside = np.where(self.replaced[..., None], self.crop, around)
 
   def fill_mask(self, image: np.ndarray) -> None:
     """Fills what a user's mask may have beyond the crop."""

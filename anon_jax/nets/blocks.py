@@ -36,6 +36,11 @@ def downsample(x: jax.Array) -> jax.Array:
   return nn.avg_pool(x, (2, 2), (2, 2))
 
 
+def residual_block(remat: bool) -> Any:
+  """Returns `ResidualBlock`, or the one that is computed again for its gradient."""
+  return nn.remat(ResidualBlock) if remat else ResidualBlock
+
+
 class ResidualBlock(nn.Module):
   """Norm, activation, convolution, twice, beside a shortcut that is learned where widths differ.
 

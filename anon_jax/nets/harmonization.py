@@ -47,7 +47,7 @@ class HarmonizationNet(nn.Module):
     The sides are multiples of 2 ** (levels - 1).
     """
     x = unet.features(inputs, self.widths, self.dtype, self.remat)  # [b h w widths[0]]
-    block: Any = nn.remat(blocks.ResidualBlock) if self.remat else blocks.ResidualBlock
+    block = blocks.residual_block(self.remat)
     for step in range(self.upscale.bit_length() - 1):
       x = blocks.upsample(x)
       x = block(self.widths[0], self.dtype, name=f'enlarge{step}')(x)

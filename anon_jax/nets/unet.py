@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 
 from anon_jax.nets import blocks
 from anon_jax.nets.convolution import Conv
@@ -34,7 +33,7 @@ def features(x: jax.Array, widths: tuple[int, ...], dtype: Any, remat: bool = Fa
       f'A picture of {x.shape[1]} x {x.shape[2]} cannot be halved {len(widths) - 1} times; both '
       f'sides have to be multiples of {unit}.'
     )
-  block: Any = nn.remat(blocks.ResidualBlock) if remat else blocks.ResidualBlock
+  block = blocks.residual_block(remat)
   x = Conv(widths[0], (3, 3), dtype=dtype, name='stem')(x.astype(dtype))
   skips = []
   for level, width in enumerate(widths[:-1]):
