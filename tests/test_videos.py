@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from test_anonymizer import Fake
 
-from anon_jax.inference import files, listing, looks, videos
+from anon_jax.inference import files, listing, looks, replacing, videos
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
@@ -242,6 +242,6 @@ def test_a_face_that_goes_on_in_another_track_is_not_held_over_it():
   found, double, beside = _tracked('detected', 10), _tracked('held', 14, 1), _tracked('held', 26, 2)
   bridged = _tracked('bridged', 11, 3)
   frame = TrackedFrame(0, False, (found, double, beside, bridged))
-  assert videos._without_doubles(frame).faces == (found, beside, bridged)
+  assert replacing.without_doubles(frame).faces == (found, beside, bridged)
   alone = TrackedFrame(0, False, (double, _tracked('held', 14, 4)))
-  assert videos._without_doubles(alone).faces == alone.faces
+  assert replacing.without_doubles(alone).faces == alone.faces

@@ -3,10 +3,13 @@
 import argparse
 import collections
 import contextlib
+import dataclasses
+import functools
 import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 from anon_jax.inference import flags
@@ -24,7 +27,17 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _run(args: argparse.Namespace) -> int:
   flags.check_usage(args)
-  from anon_jax.inference import listing
+  from anon_jax.inference import listing, sources
+
+  found_sources = [sources.parse(text, args.allow_network) for text in args.inputs]
+  for source in found_sources:
+    if source is not None:
+      flags.check_live_usage(args)
+      from anon_jax.inference import live_command
+
+      args.output = os.path.expanduser(args.output)  # noqa: PTH111 - a final / has to stay
+      return live_command.run(args, source, functools.partial(_anonymizer, args), _key(args))
+  flags.check_file_usage(args)
   from anon_jax.inference.reading import Reader
 
   if args.output:
@@ -56,8 +69,15 @@ def _run(args: argparse.Namespace) -> int:
   return _tell(report, manifest)
 
 
-def _anonymizer(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
-  """Returns what anonymizes, and what tells its networks from others."""
+def _anonymizer(
+  args: argparse.Namespace, beside: Executor | None = None
+) -> tuple[Any, dict[str, Any]]:
+  """Returns what anonymizes, and what tells its networks from others.
+
+  Args:
+    args: the command line.
+    beside: threads for the parts of one search, see `CenterFace`.
+  """
   from anon_jax.inference import detection
 
   folder, fingerprint = None, ''
@@ -71,6 +91,7 @@ def _anonymizer(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     fingerprint = ' '.join(f'{name} {entry.sha256[:16]}' for name, entry in entries.items())
   given = args.detector_threshold
   detector = detection.load_detector(detection.THRESHOLD if given is None else given)
+  detector = dataclasses.replace(detector, beside=beside)
   from anon_jax.inference.anonymizer import Anonymizer
   from anon_jax.inference.decisions import Trust
 

@@ -1,16 +1,17 @@
 """Faces in photographs of any size, by CenterFace at several sizes and turns of the picture."""
 
 import dataclasses
+import functools
 import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 
 import numpy as np
-from PIL import Image
 
+from anon_jax.inference import windows
 from anon_jax.inference.centerface import (
-  MULTIPLE,
   Candidates,
   DetectorError,
   joined,
@@ -28,7 +29,6 @@ __all__ = ['THRESHOLD', 'CenterFace', 'DetectorError', 'load_detector']
 # With 0.1 street photographs have twice the false alarms (shoes, bags); with 0.2 more of the least
 # faces are lost (12 pixels, 20 in large photographs), nothing else that was measured.
 THRESHOLD = 0.15
-_GREY = 128  # around a picture; the network finds more there than with black or a repeated border
 # Longer side of the least view, and its border on each side as a share of it: faces that fill the
 # picture or are cut by its border are found there.
 _OVERVIEW, _OVERVIEW_BORDER = 192, 0.25
@@ -37,9 +37,6 @@ _BORDER = 8  # pixels around the other views, at least
 _LARGEST = 256
 # Longer side of the view between, where the largest one is well above it.
 _MIDDLE = 1280
-# Views are looked at in windows of this side at most, so that memory does not grow with pictures.
-# Each sees so much beyond its own part that faces of twice that size are whole in one of them.
-_WINDOW, _BEYOND = 1280, 64
 # Pictures are enlarged to so many pixels at most: more would cost seconds for the least faces only.
 _ENLARGED = 2_000_000
 # Turned passes look at pictures that mostly stand wrongly then: they have to be surer by this
@@ -59,6 +56,8 @@ class CenterFace:
     find: uint8 RGB [h, w, 3] with sides that are multiples of 32, and a threshold -> `Candidates`.
     closer: whether large faces in doubt are looked at again, by themselves.
     sha256: hex digits of the network's file.
+    beside: threads that look at the views and turns of one picture beside each other, so that a
+      search of a live picture keeps no frame waiting; None: one after another.
   """
 
   find: Find
@@ -69,6 +68,7 @@ class CenterFace:
   overview: bool = True
   sha256: str = ''
   closer: bool = False
+  beside: Executor | None = None
 
   def __post_init__(self) -> None:
     if not 0 < self.threshold < 1:
@@ -111,14 +111,13 @@ class CenterFace:
       scales = self._scales(height, width, turn)
       for scale in scales:
         views.setdefault(scale, {})[turn] = scale == scales[-1]
-    found = []
+    parts: list[Callable[[], Candidates]] = []
     for scale, turns in views.items():
-      view = _resized(picture, scale)
+      view = windows.resized(picture, scale)
       factors = np.array([width / view.shape[1], height / view.shape[0]])
-      for candidates in self._look(view, turns):
-        boxes, points = candidates.boxes * np.tile(factors, 2), candidates.landmarks * factors
-        found.append(candidates._replace(boxes=boxes, landmarks=points))
-    candidates = joined(found)
+      parts += self._parts(view, turns, factors)
+    run = self.beside.map if self.beside else map
+    candidates = joined(list(run(lambda part: part(), parts)))
     corners = (
       np.maximum(candidates.boxes[:, :2], 0),
       np.minimum(candidates.boxes[:, 2:], (width, height)),
@@ -168,31 +167,46 @@ class CenterFace:
     """Returns the least score of a face in views that show more that is none."""
     return max(self.threshold, min(_SURER * self.threshold, _SURE))
 
-  def _look(self, view: np.ndarray, turns: Mapping[int, bool]) -> Iterator[Candidates]:
-    """Yields what is found in each window and turn of a view, in the pixels of the view.
+  def _parts(
+    self, view: np.ndarray, turns: Mapping[int, bool], factors: np.ndarray
+  ) -> Iterator[Callable[[], Candidates]]:
+    """Yields what looks at each window and turn of a view.
 
     Args:
       view: uint8 [h, w, 3].
       turns: by its degrees, whether a turn has no smaller view.
+      factors: the picture's width and height over the view's, float64 [2].
     """
     border = _BORDER
     if self.overview and all(turns.values()):
       border = max(border, round(_OVERVIEW_BORDER * min(max(view.shape[:2]), _OVERVIEW)))
-    spans = [_spans(length) for length in view.shape[:2]]
-    for rows in spans[0]:
-      for columns in spans[1]:
-        window, corner = _window(view, rows, columns, border)
-        for turn, smallest in turns.items():
-          turned = np.ascontiguousarray(np.rot90(window, turn // 90))
-          candidates = self.find(turned, self._surer() if turn else self.threshold)
-          boxes, points = _turned_back(candidates, turn, *window.shape[:2])
-          boxes, points = boxes + np.tile(corner, 2), points + corner
-          # Of a face that several windows see, the one in whose own part its centre lies counts.
-          centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-          own = _within(centres[:, 0], columns) & _within(centres[:, 1], rows)
-          if not smallest:
-            own &= (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0) <= _LARGEST
-          yield candidates._replace(boxes=boxes, landmarks=points).kept(own)
+    spans = [windows.spans(length) for length in view.shape[:2]]
+    for rows, columns in itertools.product(*spans):
+      window = windows.window(view, rows, columns, border)
+      for turn, smallest in turns.items():
+        yield functools.partial(self._look, *window, turn, smallest, (columns, rows), factors)
+
+  def _look(
+    self,
+    window: np.ndarray,
+    corner: np.ndarray,
+    turn: int,
+    smallest: bool,
+    own: Sequence[tuple[float, float]],
+    factors: np.ndarray,
+  ) -> Candidates:
+    """Returns what is found in one turn of a window and lies in its own part, in the picture."""
+    turned = np.ascontiguousarray(np.rot90(window, turn // 90))
+    candidates = self.find(turned, self._surer() if turn else self.threshold)
+    boxes, points = windows.turned_back(candidates, turn, *window.shape[:2])
+    boxes, points = boxes + np.tile(corner, 2), points + corner
+    # Of a face that several windows see, the one in whose own part its centre lies counts.
+    x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
+    kept = windows.within(x, own[0]) & windows.within(y, own[1])
+    if not smallest:
+      kept &= (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0) <= _LARGEST
+    boxes, points = boxes * np.tile(factors, 2), points * factors
+    return candidates._replace(boxes=boxes, landmarks=points).kept(kept)
 
 
 def load_detector(
@@ -227,74 +241,3 @@ def load_detector(
   return CenterFace(
     network, threshold, tuple(rotations), max_pixels, max_enlargement, overview, network.sha256
   )
-
-
-def _resized(picture: np.ndarray, scale: float) -> np.ndarray:
-  """Returns uint8 [h, w, 3] at another size; sides stay above 0."""
-  if scale == 1:
-    return picture
-  height, width = (max(1, round(scale * length)) for length in picture.shape[:2])
-  image = Image.fromarray(picture)
-  if scale > 1:
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-  # The gap has Pillow reduce by whole factors first: large pictures take a fraction of the time.
-  return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2))
-
-
-def _spans(length: int) -> list[tuple[float, float]]:
-  """Returns the parts, start and end, that the windows along a side own."""
-  count = 1 if length <= _WINDOW else math.ceil(length / (_WINDOW - 2 * _BEYOND))
-  edges: list[float] = [round(length * n / count) for n in range(count + 1)]
-  # What lies beyond the picture belongs to the windows at its border.
-  edges[0], edges[-1] = -math.inf, math.inf
-  return list(itertools.pairwise(edges))
-
-
-def _window(
-  view: np.ndarray, rows: tuple[float, float], columns: tuple[float, float], border: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """Cuts out a window with what lies around its own part; grey beyond the view.
-
-  Returns:
-    pixels uint8 [h, w, 3] with sides that are multiples of 32, and where their left top corner is
-    in the view, (x, y).
-  """
-  starts, ends = [], []
-  for (start, end), length in zip((rows, columns), view.shape[:2], strict=True):
-    begin = -border if start == -math.inf else int(start) - _BEYOND
-    stop = length + border if end == math.inf else int(end) + _BEYOND
-    missing = (begin - stop) % MULTIPLE
-    starts.append(begin - missing // 2)
-    ends.append(stop + missing - missing // 2)
-  pixels = np.full((ends[0] - starts[0], ends[1] - starts[1], 3), _GREY, np.uint8)
-  inside = [slice(max(0, start), max(0, end)) for start, end in zip(starts, ends, strict=True)]
-  part = view[inside[0], inside[1]]
-  top, left = (max(0, -start) for start in starts)
-  pixels[top : top + part.shape[0], left : left + part.shape[1]] = part
-  return pixels, np.array([starts[1], starts[0]], np.float64)
-
-
-def _turned_back(
-  candidates: Candidates, turn: int, height: int, width: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns boxes and landmarks in a window of which the candidates saw `np.rot90(..., turn)`."""
-  boxes = candidates.boxes.reshape(-1, 2, 2)
-  corners, points = (_back(xy, turn, height, width) for xy in (boxes, candidates.landmarks))
-  return np.concatenate([corners.min(1), corners.max(1)], 1), points
-
-
-def _back(points: np.ndarray, turn: int, height: int, width: int) -> np.ndarray:
-  """Returns points (x, y) [..., 2] in a window of that size before it was turned."""
-  x, y = points[..., 0], points[..., 1]
-  if turn == 90:
-    x, y = width - y, x
-  elif turn == 180:
-    x, y = width - x, height - y
-  elif turn == 270:
-    x, y = y, height - x
-  return np.stack([x, y], -1)
-
-
-def _within(values: np.ndarray, span: tuple[float, float]) -> np.ndarray:
-  inside: np.ndarray = (values >= span[0]) & (values < span[1])
-  return inside

@@ -9,6 +9,8 @@ MANIFEST = 'manifest.json'
 BLOCK, KERNEL, TRUST = 16, 17, 0.4
 CODEC, CRF = 'libx264', 18
 _MOST_CRF = 63
+_MOST_SECONDS = 10_000_000
+_MOST_DELAY = 30
 _FACE = 128  # pixels of a face crop in which blocks and kernels are counted
 
 
@@ -23,8 +25,15 @@ def add(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace]
     epilog='Exit codes: 0 every input was written; 1 some were not, each named on standard error; '
     '2 wrong usage; 130 broken off by Ctrl-C. Run the same command again to go on.',
   )
-  parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures and folders of pictures')
-  parser.add_argument('-o', '--output', metavar='OUT', help='file or folder')
+  parser.add_argument(
+    'inputs',
+    nargs='+',
+    metavar='INPUT',
+    help='pictures, videos and folders; or camera:0, a live picture (docs/live.md)',
+  )
+  parser.add_argument(
+    '-o', '--output', metavar='OUT', help='file or folder; - pipes a live picture'
+  )
   parser.add_argument('--in-place', action='store_true', help='replace the inputs themselves')
   parser.add_argument(
     '--method', choices=_METHODS, default='synthesize', help='what becomes of a face (synthesize)'
@@ -73,7 +82,29 @@ def add(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace]
     metavar='FILE',
     help=f'JSON record of every face (OUT/{MANIFEST} for several pictures or a folder)',
   )
+  _add_live(parser)
   parser.set_defaults(run=run, usage_error=parser.error)
+
+
+def _add_live(parser: argparse.ArgumentParser) -> None:
+  live = parser.add_argument_group('live pictures', 'a camera, or with --allow-network rtsp://...')
+  live.add_argument('--duration', type=_seconds, metavar='SECONDS', help='end after so long')
+  live.add_argument(
+    '--delay',
+    type=_seconds,
+    metavar='SECONDS',
+    help='from the camera to the output; frames that are not ready then are dropped (1.5)',
+  )
+  live.add_argument(
+    '--allow-network', action='store_true', help='read rtsp:// and rtsps:// addresses'
+  )
+
+
+def _seconds(text: str) -> float:
+  with contextlib.suppress(ValueError):
+    if 0 < (value := float(text)) <= _MOST_SECONDS:
+      return value
+  raise argparse.ArgumentTypeError(f'{text!r} is no number of seconds above 0')
 
 
 def _share(text: str) -> float:
@@ -128,3 +159,21 @@ def check_usage(args: argparse.Namespace) -> None:
   for flag, method in (('identity', 'synthesize'), ('block', 'pixelate'), ('kernel', 'blur')):
     if getattr(args, flag) is not None and args.method != method:
       args.usage_error(f'--{flag} is for --method {method}, and this is --method {args.method}')
+
+
+def check_live_usage(args: argparse.Namespace) -> None:
+  """Ends the process with code 2 where flags do not make sense for a camera."""
+  if len(args.inputs) > 1:
+    args.usage_error('a live picture is taken alone; give one camera and no other INPUT')
+  for flag in ('in_place', 'keep_audio', 'keep_metadata', 'keep_position'):
+    if getattr(args, flag):
+      args.usage_error(f'--{flag.replace("_", "-")} is for files, and this is a live picture')
+  if args.delay is not None and args.delay > _MOST_DELAY:
+    args.usage_error(f'--delay {args.delay:g} is too long; give {_MOST_DELAY} seconds or less')
+
+
+def check_file_usage(args: argparse.Namespace) -> None:
+  """Ends the process with code 2 where flags make sense for cameras only."""
+  for flag in ('duration', 'delay', 'allow_network'):
+    if getattr(args, flag):
+      args.usage_error(f'--{flag.replace("_", "-")} is for live pictures, and INPUT names files')

@@ -66,9 +66,15 @@ class _Known(NamedTuple):
 
 
 class Outlook:
-  """Chooses the looks of a clip's frames, one after another."""
+  """Chooses the looks of a clip's frames, one after another.
 
-  def __init__(self) -> None:
+  Args:
+    searched: one of so many frames is searched, and one of twice as many for the same kind of
+      faces where none of that kind is known.
+  """
+
+  def __init__(self, searched: int = SEARCHED) -> None:
+    self._searched = searched
     self._known: deque[_Known] = deque()
     self._learnt = self._asked = 0
 
@@ -86,13 +92,13 @@ class Outlook:
     while self._known and self._known[0].number < number - LATE - _REMEMBERED:
       self._known.popleft()
     known = [facts for facts in self._known if facts.number <= number - LATE]
-    if number % SEARCHED:
+    if number % self._searched:
       return GLANCE._replace(glance=_glance(known, size))
     if not number:
       return SEARCH
     return SEARCH._replace(
-      turned=number % PERIOD == 0 or any(facts.turned for facts in known),
-      tiny=number % PERIOD != 0 or any(facts.tiny for facts in known),
+      turned=number % (2 * self._searched) == 0 or any(facts.turned for facts in known),
+      tiny=number % (2 * self._searched) != 0 or any(facts.tiny for facts in known),
     )
 
 

@@ -108,6 +108,10 @@ class Path:
     """Tells whether the detections up to `reach` frames away are of thorough searches only."""
     return all(s.thorough for s in self._sightings if abs(s.frame - frame) <= reach)
 
+  def near(self, frame: int, reach: int) -> int:
+    """Returns how many detections there are up to `reach` frames away."""
+    return sum(abs(s.frame - frame) <= reach for s in self._sightings)
+
   def confirmed(self, frame: int, reach: int) -> float:
     """Returns how sure closer looks are of the detections up to `reach` frames away, on average."""
     near = [s.face.confirmed for s in self._sightings if abs(s.frame - frame) <= reach]

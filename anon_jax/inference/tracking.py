@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anon_jax.inference import association, scenes
+from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 from anon_jax.inference.track import Settings, Track, Tracked
 
@@ -104,14 +105,29 @@ class Tracker:
     self._size = size
     self._waiting.append(_Waiting(tuple(faces), size, resized, thorough))
     self._pushed += 1
-    for begins in self._scenes.push(thumbnail):
+    for begins in self._scenes.push(thumbnail) if self._settings.cuts else [False]:
       self._join(begins)
     late = self._pushed - self._settings.lookahead
     return [self._finish() for _ in range(self._known[0].number < late if self._known else 0)]
 
+  def early(self) -> TrackedFrame:
+    """Returns the oldest frame before its turn: what comes later has no more say in it.
+
+    Raises:
+      InferenceError: there is none of which it is known whether it begins a scene.
+    """
+    if not self._known:
+      raise InferenceError('no frame can be given away yet; push another.')
+    return self._finish()
+
+  @property
+  def alive(self) -> frozenset[int]:
+    """The numbers of the tracks that later frames may have."""
+    return frozenset(track.number for track in self._tracks)
+
   def flush(self) -> list[TrackedFrame]:
     """Returns the frames that are left, after the end of the stream."""
-    for begins in self._scenes.flush():
+    for begins in self._scenes.flush() if self._settings.cuts else []:
       self._join(begins)
     return [self._finish() for _ in range(len(self._known))]
 
@@ -147,7 +163,7 @@ class Tracker:
     left_out = tuple(
       track.number
       for track in tracks
-      if track.path.away(index) == 0 and track.doubted(index, settings.reach)
+      if track.path.away(index) == 0 and track.doubted(index, settings)
     )
     reach = settings.reach + 1
     self._tracks = [track for track in self._tracks if index - track.path.last <= reach]

@@ -57,6 +57,8 @@ class VideoWriter:
     crf: the encoder's constant rate factor; lower is better and larger.
     sound_from: a video file, of whose first audio stream all packets are copied bit for bit, with
       their times; without one there, `sound` stays None.
+    live: written in fragments of a second, without looking ahead: a file whose writer was killed
+      can be played up to there.
 
   Raises:
     InferenceError: here, in `write` or on leaving: it cannot be written so.
@@ -77,24 +79,23 @@ class VideoWriter:
     codec: str = 'libx264',
     crf: int = 18,
     sound_from: str | os.PathLike[str] | None = None,
+    live: bool = False,
   ):
     self._path, self._size, self._time_base = pathlib.Path(path), (width, height), time_base
     self._aspect, self._sound_from = aspect, sound_from
     self._count, self._times = 0, hashlib.sha256()
     self._last, self._duration = 0, 0
     self._usual = max(1, round(1 / (rate * time_base))) if rate else 1
-    kind = KINDS.get(self._path.suffix.lower())
-    if kind is None:
-      raise self._error(f'its name ends with none of {", ".join(KINDS)}; give it such a name')
+    kind = self._kind()
     if width < 1 or height < 1 or time_base <= 0 or aspect <= 0:
       raise self._error(
         f'{width} x {height} pixels of aspect {aspect} in units of {time_base} s are no video'
       )
     with contextlib.ExitStack() as stack:
       stack.enter_context(named_errors(path))
-      self._new = stack.enter_context(PartFile(path))
+      opened_file = self._place(stack)
       asked: dict[str, Any] = {
-        'file': self._new.file.fileno(),
+        'file': opened_file,
         'sound': None,
         'kind': kind,
         'codec': codec,
@@ -106,6 +107,7 @@ class VideoWriter:
         'colour': _code_points(colour or Colour(usual_matrix(width, height))),
         'memory': MEMORY,
         'seconds': SECONDS,
+        'live': live,
       }
       with contextlib.ExitStack() as source:
         if sound_from is not None:
@@ -160,6 +162,18 @@ class VideoWriter:
       self._child.connection.settimeout(SECONDS)
       send(self._child.connection, message, np.ascontiguousarray(pixels).data.cast('B'))
 
+  def _kind(self) -> str:
+    """Returns FFmpeg's name of the format that the path asks for."""
+    kind = KINDS.get(self._path.suffix.lower())
+    if kind is None:
+      raise self._error(f'its name ends with none of {", ".join(KINDS)}; give it such a name')
+    return kind
+
+  def _place(self, stack: contextlib.ExitStack) -> int:
+    """Returns the descriptor that is written to."""
+    self._new = stack.enter_context(PartFile(self._path))
+    return self._new.file.fileno()
+
   def _finish(self) -> None:
     if not self._count:
       raise self._error('no frame was given; give at least one')
@@ -168,6 +182,10 @@ class VideoWriter:
       send(self._child.connection, {'end': True})
       self._answer('end')
     self._child.close()
+    self._put()
+
+  def _put(self) -> None:
+    """Gives what was written its name."""
     self._new.finish(self._check)
 
   def _check(self, part: pathlib.Path) -> None:

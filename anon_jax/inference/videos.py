@@ -4,22 +4,21 @@ Every frame of every track is replaced or covered: where the detector misses a f
 detections, and a few frames before the first and after the last one, too (`tracking`).
 """
 
-import dataclasses
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 from tqdm import tqdm
 
-from anon_jax.inference import association, covering, crops, looks
-from anon_jax.inference.decisions import Cast, Decision, Request
+from anon_jax.inference import looks
+from anon_jax.inference.decisions import Decision
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, Entry, sha256_of
 from anon_jax.inference.paths import shown
+from anon_jax.inference.replacing import Replacing, without_doubles
 from anon_jax.inference.track import Settings, Tracked
 from anon_jax.inference.tracking import TrackedFrame, Tracker
 from anon_jax.inference.video_detection import Search, Searched
@@ -33,8 +32,6 @@ if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait fo
 
 # Frames are anonymized together until they have so many faces, or there are so many of them.
 _FACES, _PIXELS = 16, 12_000_000
-# Intersection over union from which a held face and a detected one are one face in two tracks.
-_SAME = 0.5
 
 
 class NoFaceError(InferenceError):
@@ -152,19 +149,20 @@ class _Work:
     name: str,
     tell: Callable[[int], object],
   ):
-    self._anonymizer, self._writer, self._name, self._tell = anonymizer, writer, name, tell
-    self._tracker, self._cast = Tracker(Settings(late=looks.PERIOD - 1)), Cast()
+    self._writer, self._tell = writer, tell
+    self._replaced = Replacing(anonymizer, name, self._count)
+    self._tracker = Tracker(Settings(late=looks.PERIOD - 1))
     self._late: deque[Frame] = deque()  # read, and not yet back from the tracker
     self._ready: list[tuple[Frame, TrackedFrame]] = []
     self.result = VideoResult()
 
   def take(self, searched: Sequence[Searched]) -> None:
     """Takes the next frames and the faces in them."""
-    for frame, faces, look, thumbnail in searched:
-      height, width = frame.pixels.shape[:2]
-      self._late.append(frame)
-      size, thorough = (width, height), not look.glance
-      self._gather(self._tracker.push(faces, thumbnail, size, thorough))
+    for each in searched:
+      height, width = each.frame.pixels.shape[:2]
+      self._late.append(each.frame)
+      size, thorough = (width, height), not each.look.glance
+      self._gather(self._tracker.push(each.faces, each.thumbnail, size, thorough))
 
   def finish(self) -> None:
     """Writes what is left after the last frame."""
@@ -173,7 +171,7 @@ class _Work:
 
   def _gather(self, followed: Sequence[TrackedFrame]) -> None:
     for frame in followed:
-      self._ready.append((self._late.popleft(), _without_doubles(frame)))
+      self._ready.append((self._late.popleft(), without_doubles(frame)))
       faces = sum(len(tracked.faces) for _, tracked in self._ready)
       pixels = sum(frame.pixels.size // 3 for frame, _ in self._ready)
       if faces >= _FACES or pixels >= _PIXELS:
@@ -181,39 +179,15 @@ class _Work:
 
   def _write(self) -> None:
     """Anonymizes and writes the frames that are ready."""
-    for (frame, followed), image in zip(self._ready, self._anonymized(), strict=True):
+    for (frame, followed), image in zip(self._ready, self._replaced(self._ready), strict=True):
       self._writer.write(image, frame.time, frame.duration)
       self.result.frames += 1
       self.result.without_faces += not followed.faces
       for number in followed.left_out:
         self.result.track(number, followed.index).leave_out()
+    self._replaced.keep(self._tracker.alive)
     self._tell(len(self._ready))
     self._ready = []
-
-  def _anonymized(self) -> Iterator[np.ndarray]:
-    """Yields the frames that are ready, anonymized."""
-    synthesizes = self._anonymizer.method == 'synthesize'
-    requests = [
-      Request(
-        frame.pixels,
-        # a covering method covers all regions; synthesis paints one face, and fills if it cannot
-        [face for t in followed.faces for face in ((t.face,) if synthesizes else _parts(t))],
-        names=tuple(f'{self._name} track {t.track}' for t in followed.faces) if synthesizes else (),
-        cast=self._cast,
-      )
-      for frame, followed in self._ready
-    ]
-    for request, done, (_, followed) in zip(
-      requests, self._anonymizer.anonymize_many(requests), self._ready, strict=True
-    ):
-      decisions = iter(done.faces)
-      for tracked in followed.faces:
-        own = [next(decisions) for _ in range(1 if synthesizes else len(_parts(tracked)))]
-        self._count(followed.index, tracked, own[0])
-        if own[0].action == 'filled':
-          for part in tracked.regions:
-            covering.cover(request.image, part, crops.frame_of(part), 'fill').lay_over(done.image)
-      yield done.image
 
   def _count(self, index: int, tracked: Tracked, decision: Decision) -> None:
     track = self.result.track(tracked.track, index)
@@ -221,23 +195,3 @@ class _Work:
     track.actions[decision.action] += 1
     if decision.reason:
       track.reasons[decision.reason] += 1
-
-
-def _without_doubles(followed: TrackedFrame) -> TrackedFrame:
-  """Leaves out faces that are only held where another track has found one: it is the same face."""
-  found = [t.regions[0].box for t in followed.faces if t.state == 'detected']
-  if not found:
-    return followed
-  own = [tracked.face.box for tracked in followed.faces]
-  a, b = (np.array(boxes).reshape(-1, 2, 2) for boxes in (own, found))
-  shared = association.overlaps(a, b).max(axis=1)
-  faces = tuple(
-    tracked
-    for number, tracked in enumerate(followed.faces)
-    if tracked.state != 'held' or shared[number] < _SAME
-  )
-  return dataclasses.replace(followed, faces=faces)
-
-
-def _parts(tracked: Tracked) -> tuple[Any, ...]:
-  return (tracked.face, *tracked.regions)

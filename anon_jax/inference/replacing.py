@@ -1,0 +1,111 @@
+"""Replaces or covers the faces of frames, as the tracks that they belong to ask for."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from anon_jax.inference import association, covering, crops
+from anon_jax.inference.decisions import Cast, Decision, Request
+from anon_jax.inference.faces import Face
+from anon_jax.inference.track import Tracked
+from anon_jax.inference.tracking import TrackedFrame
+from anon_jax.inference.video_reading import Frame
+
+if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
+  from anon_jax.inference.anonymizer import Anonymizer
+
+# Intersection over union from which a held face and a detected one are one face in two tracks.
+_SAME = 0.5
+_LOST = 'lost: its place can only be guessed'
+
+
+class Replacing:
+  """The faces of one video; each keeps its control identity.
+
+  Args:
+    anonymizer: what it becomes.
+    name: tells its faces from those of other videos where a key is given.
+    count: is told what became of each face: number of the frame, face and decision.
+  """
+
+  def __init__(
+    self,
+    anonymizer: 'Anonymizer',
+    name: str,
+    count: Callable[[int, Tracked, Decision], None],
+  ):
+    self._anonymizer, self._name, self._count, self._cast = anonymizer, name, count, Cast()
+
+  def __call__(self, ready: Sequence[tuple[Frame, TrackedFrame]]) -> Iterator[np.ndarray]:
+    """Yields frames anonymized, uint8 [h, w, 3]; all are computed together."""
+    synthesizes = self._anonymizer.method == 'synthesize'
+    shares = [[self._share(each, synthesizes) for each in followed.faces] for _, followed in ready]
+    requests = [
+      Request(
+        frame.pixels,
+        [face for share in own for face in share],
+        names=tuple(
+          self._part(each.track)
+          for each, share in zip(followed.faces, own, strict=True)
+          for _ in share
+        ),
+        cast=self._cast,
+      )
+      for (frame, followed), own in zip(ready, shares, strict=True)
+    ]
+    done = self._anonymizer.anonymize_many(requests)
+    for (_, followed), own, request, result in zip(ready, shares, requests, done, strict=True):
+      decisions = iter(result.faces)
+      for tracked, share in zip(followed.faces, own, strict=True):
+        made = next(decisions)
+        for _ in share[1:]:
+          next(decisions)
+        if synthesizes and tracked.lost:
+          made = dataclasses.replace(made, face=tracked.face, reason=_LOST)
+        self._count(followed.index, tracked, made)
+        if made.action == 'filled' and not tracked.lost:  # of the lost that has been done
+          for part in tracked.regions:
+            covering.cover(request.image, part, crops.frame_of(part), 'fill').lay_over(result.image)
+      yield result.image
+
+  def keep(self, tracks: Collection[int]) -> None:
+    """Forgets the faces of all tracks but some: memory does not grow with their number."""
+    names = {self._part(number) for number in tracks}
+    for name in self._cast.keys() - names:
+      del self._cast[name]
+
+  def _part(self, number: int) -> str:
+    return f'{self._name} track {number}'
+
+  def _share(self, tracked: Tracked, synthesizes: bool) -> Sequence[Face]:
+    """Returns which faces are given to the anonymizer for one."""
+    # a covering method covers all regions; synthesis paints one face, and fills if it cannot
+    if not synthesizes:
+      return _parts(tracked)
+    if not tracked.lost:
+      return (tracked.face,)
+    # what has no score is filled, and before others are painted: those may lie over it
+    return [dataclasses.replace(part, score=math.nan) for part in _parts(tracked)]
+
+
+def without_doubles(followed: TrackedFrame) -> TrackedFrame:
+  """Leaves out faces that are only held where another track has found one: it is the same face."""
+  found = [t.regions[0].box for t in followed.faces if t.state == 'detected']
+  if not found:
+    return followed
+  own = [tracked.face.box for tracked in followed.faces]
+  a, b = (np.array(boxes).reshape(-1, 2, 2) for boxes in (own, found))
+  shared = association.overlaps(a, b).max(axis=1)
+  faces = tuple(
+    tracked
+    for number, tracked in enumerate(followed.faces)
+    if tracked.state != 'held' or shared[number] < _SAME
+  )
+  return dataclasses.replace(followed, faces=faces)
+
+
+def _parts(tracked: Tracked) -> tuple[Face, ...]:
+  return (tracked.face, *tracked.regions)
