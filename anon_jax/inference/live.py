@@ -37,8 +37,8 @@ if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait fo
 
 DELAY = 1.5
 TIME_BASE = Fraction(1, 1000)
-# A search takes as long as ten other frames, and those behind it wait: there are half as many as of an
-# offline video. Two for the same kind of faces are no further apart than what is bridged.
+# A search takes as long as ten other frames, and those behind it wait: there are half as many as of
+# an offline video. Two for the same kind of faces are no further apart than what is bridged.
 _SEARCHED = 10
 # As of an offline video, but that nobody knows what comes: what is no more found stays covered for
 # as long as it might be bridged, is filled rather than painted in a guessed place, and grows for
@@ -58,7 +58,9 @@ _LEAST_AFTER = 2
 _MOST_AFTER = 25  # more say nothing about a frame
 _MOST_PIXELS = 60_000_000  # of frames that wait
 _WAIT = 0.02  # seconds for whatever comes next
-_TURNS = 16  # of which the longest is reckoned with
+# The longest of so many turns of the loop is reckoned with, so many times: what else runs on the
+# machine makes some longer than all before.
+_TURNS, _SPARE = 25, 2
 _TOGETHER = 4  # frames that are painted at a time
 _MOST_FAILURES = 25
 _FAILURES = (InferenceError, MemoryError, RuntimeError)
@@ -167,8 +169,8 @@ class _Live:
         self._take(self._search.ready(0))
       else:
         self._take(self._search.ready(_WAIT))
-      self._turns.append(time.monotonic() - begin)
       self._release()
+      self._turns.append(time.monotonic() - begin)
 
   def finish(self) -> None:
     """Gives what is left; the last frames are dropped, as none after them were searched."""
@@ -194,7 +196,7 @@ class _Live:
     while self._known:
       shot, after = self._known[0], len(self._known) - 1
       left = shot.arrived + self._delay - time.monotonic() - self._work * (len(ready) + 1)
-      due = final or after >= self._most or left < max(self._turns)
+      due = final or after >= self._most or left < _SPARE * max(self._turns)
       if left >= 0 and (after < _LEAST_AFTER or not due):
         break
       self._known.popleft()
