@@ -244,5 +244,5 @@ def test_warming_up_paints_as_many_faces_at_a_time_as_there_are_programs():
 
 
 def test_what_the_tests_look_for_is_there():
-  assert SIDE**2 == _is_red(_pixels(3)).sum()
+  assert _is_red(_pixels(3)).sum() == SIDE**2
   assert tuple(_pixels(3)[25, 20]) == RED

@@ -91,7 +91,8 @@ def _anonymizer(
     fingerprint = ' '.join(f'{name} {entry.sha256[:16]}' for name, entry in entries.items())
   given = args.detector_threshold
   detector = detection.load_detector(detection.THRESHOLD if given is None else given)
-  detector = dataclasses.replace(detector, beside=beside)
+  if beside:
+    detector = dataclasses.replace(detector, beside=beside)
   from anon_jax.inference.anonymizer import Anonymizer
   from anon_jax.inference.decisions import Trust
 

@@ -96,8 +96,12 @@ def _camera(text: str) -> Source:
   return Source('device', path, name)
 
 
+def _found() -> list[str]:
+  return sorted(str(path) for path in pathlib.Path('/dev').glob('video*'))
+
+
 def _choices() -> str:
-  found = sorted(str(path) for path in pathlib.Path('/dev').glob('video*'))
+  found = _found()
   if not found:
     return 'connect a camera: this machine has no /dev/video*'
   return f'choose one of {", ".join(found)}'
