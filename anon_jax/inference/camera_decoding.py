@@ -46,6 +46,9 @@ def options(kind: str, address: str) -> tuple[str, dict[str, str]]:
     'rtsp_transport': 'tcp',
     'allowed_media_types': 'video',
     'timeout': str(_TIMEOUT * 1_000_000),
+    # It begins with the first frame: nobody needs to know how many there are in a second.
+    'fpsprobesize': '0',
+    'analyzeduration': '1000000',
   }
 
 

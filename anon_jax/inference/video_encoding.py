@@ -183,6 +183,9 @@ def _container_options(kind: str, scale: int, live: bool) -> dict[str, str]:
     options['flush_packets'] = '1'
   if live and kind == 'matroska':
     options['live'] = '1'
+    options['cluster_time_limit'] = (
+      '0'  # a frame is handed on with the next one, not after a second
+    )
   elif live:
     options['movflags'] = '+frag_keyframe+empty_moov+default_base_moof'
     options['frag_duration'] = str(_FRAGMENT)

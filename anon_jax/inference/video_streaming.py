@@ -12,7 +12,7 @@ from anon_jax.inference.video_writing import VideoWriter
 class VideoStreamer(VideoWriter):
   """Writes one video, frame by frame, as Matroska that needs no seeking; a context manager.
 
-  Each frame is handed on as soon as it is encoded. What has been read cannot be taken back, so
+  Each frame is handed on with the one after it. What has been read cannot be taken back, so
   nothing is checked in the end.
 
   Args:
