@@ -63,7 +63,7 @@ class Camera:
 
   def __init__(self, source: Source, seconds: float = _SECONDS, memory: int = MEMORY):
     self._source, self._seconds, self.ended = source, seconds, False
-    self._asked = False
+    self._asked, self._since = False, 0.0  # whether a frame was asked for, and when
     asked: dict[str, Any] = {
       'kind': source.kind,
       'address': source.address,
@@ -88,7 +88,6 @@ class Camera:
     except BaseException:
       self.close()
       raise
-    self._heard = time.monotonic()
 
   def __enter__(self) -> 'Camera':
     return self
@@ -119,9 +118,9 @@ class Camera:
         # It may have said its last and gone: that is read below.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
           send(self._child.connection, {'next': True})
-        self._asked = True
+        self._asked, self._since = True, time.monotonic()
       if not select.select([self._child.connection], [], [], wait)[0]:
-        if time.monotonic() - self._heard > self._seconds:
+        if time.monotonic() - self._since > self._seconds:
           raise TimeoutError
         return None
       deadline = time.monotonic() + self._seconds
@@ -136,7 +135,7 @@ class Camera:
           raise Crash('no time')
       pixels = np.empty((*self.size[::-1], 3), np.uint8)
       receive(self._child.connection, pixels.reshape(-1).data, deadline)
-    self._asked, self._heard = False, time.monotonic()
+    self._asked = False
     return Shot(pixels, time_, 0, number, arrived)
 
   def _message(self, deadline: float) -> dict[str, Any]:

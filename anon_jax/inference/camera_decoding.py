@@ -91,16 +91,15 @@ def _frames(
 
 
 def _paced(frames: Iterator[av.VideoFrame], stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-  """Holds each frame of a file back until it is due: a camera gives none before."""
-  base, clock, begin = float(stream.time_base or 1), Clock(stream), time.monotonic()
-  first: int | None = None
+  """Holds each frame of a file back until it is due, as a camera gives none before."""
+  base, clock, begin, first = float(stream.time_base or 1), Clock(stream), 0.0, 0
   for number, frame in enumerate(frames):
     due, _ = clock.time(frame, number)
-    first = due if first is None else first
-    wait = begin + (due - first) * base - time.monotonic()
-    if wait > 0:
-      time.sleep(wait)
+    if number:
+      time.sleep(max(0.0, begin + (due - first) * base - time.monotonic()))
     yield frame
+    if not number:  # it is held until somebody asks for it
+      begin, first = time.monotonic(), due
 
 
 def _is_asked(connection: socket.socket) -> bool:
@@ -127,16 +126,19 @@ def serve(connection: socket.socket, asked: dict[str, Any]) -> None:
   reformatter = VideoReformatter()
   number, size, wanted, begin = 0, (0, 0), False, 0.0
   for frame in frames:
-    arrived = time.monotonic()
     turn = turn_of(frame)
     shape = (frame.height, frame.width) if turn[0] else (frame.width, frame.height)
     if not number:
       video_decoding.check_pixels(*shape)
-      size, begin = shape, arrived
-      matrix = matrix_of(frame)
-      send(connection, {'camera': {'size': size, 'matrix': matrix}})
+      size = shape
+      send(connection, {'camera': {'size': size, 'matrix': matrix_of(frame)}})
+      if asked['kind'] == 'file':
+        receive_message(connection)
+        wanted = True
     if shape != size:
       raise RefusedVideo(f'changed its size from {size[0]} x {size[1]} to {shape[0]} x {shape[1]}')
+    arrived = time.monotonic()
+    begin = begin or arrived
     number += 1
     wanted = _is_asked(connection) or wanted
     if wanted:
