@@ -36,6 +36,7 @@ INFERENCE = (
   *('clip_command', 'clip_cutting', 'clip_writing'),
   *('anonymizer', 'files', 'tracking', 'smoothing', 'scenes', 'association'),
   *('video_reading', 'video_writing', 'video_decoding', 'video_encoding'),
+  *('live', 'live_command', 'camera', 'camera_decoding', 'sources', 'replacing', 'video_streaming'),
 )
 
 

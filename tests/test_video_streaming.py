@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import threading
 import time
 from fractions import Fraction
@@ -54,6 +55,35 @@ def test_a_file_that_is_cut_after_a_fragment_is_played_up_to_there(tmp_path):
     times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
   assert 2 <= len(times) < len(TIMES)
   assert times == [t * MS for t in TIMES[: len(times)]]
+
+
+def test_what_was_recorded_stays_when_it_cannot_be_written_any_further(tmp_path):
+  with (
+    pytest.raises(InferenceError) as caught,
+    VideoWriter(tmp_path / 'a.mp4', WIDTH, HEIGHT, MS, live=True) as writer,
+  ):
+    for number in range(500):
+      writer.write(_frame(number % 10), 200 * number)
+      if number == 100:
+        os.kill(writer.pid, signal.SIGKILL)
+  (part,) = tmp_path.iterdir()
+  assert part.name.startswith('.anon-jax-')
+  assert str(caught.value).endswith(
+    f'what was recorded until then is in {part}, which can be played when it is named *.mp4.'
+  )
+  assert 'the encoder broke down (SIGKILL)' in str(caught.value)
+  with av.open(part) as container:
+    assert sum(packet.size > 0 for packet in container.demux(video=0)) > 50
+
+
+def test_ctrl_c_in_a_writer_leaves_nothing(tmp_path):
+  with (
+    pytest.raises(KeyboardInterrupt),
+    VideoWriter(tmp_path / 'a.mp4', WIDTH, HEIGHT, MS, live=True) as writer,
+  ):
+    writer.write(_frame(1), 0)
+    raise KeyboardInterrupt
+  assert list(tmp_path.iterdir()) == []
 
 
 class _Sink(threading.Thread):

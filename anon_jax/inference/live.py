@@ -95,18 +95,19 @@ def anonymize_live(
     tell: is given how it stands after each frame that was written.
 
   Returns:
-    What became of the frames; `broken` says why a camera gave no more.
+    What became of the frames; `broken` says why there were no more of them: the camera has gone,
+    or many in a row could not be searched or painted.
 
   Raises:
-    InferenceError: the writer failed, or many frames in a row could not be searched or painted.
+    InferenceError: the writer failed.
   """
   with Search(anonymizer.detect, anonymizer.threads, tolerant=True, searched=_SEARCHED) as search:
     live = _Live(camera, writer, anonymizer, search, delay, allow_no_faces, name, tell)
-    try:
-      live.run(duration, stopped)
-    except CameraError as error:
-      live.result.broken = str(error)
-    live.finish()
+    for work in (lambda: live.run(duration, stopped), live.finish, live.give):
+      try:  # what came before an error is given all the same
+        work()
+      except (CameraError, _Failing) as error:
+        live.result.broken = live.result.broken or str(error)
   return live.result
 
 
@@ -122,6 +123,10 @@ def warm(anonymizer: 'Anonymizer', size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (_WARM_SIDE, _WARM_SIDE, 3), np.uint8)
     for count in _WARM_FACES:
       anonymizer.anonymize(noise, [(64.0, 64.0, 160.0, 192.0)] * count)
+
+
+class _Failing(Exception):
+  """Many frames in a row could not be searched or painted."""
 
 
 class _Live:
@@ -173,8 +178,11 @@ class _Live:
       self._turns.append(time.monotonic() - begin)
 
   def finish(self) -> None:
-    """Gives what is left; the last frames are dropped, as none after them were searched."""
+    """Waits for what is being searched."""
     self._take(self._search.flush())
+
+  def give(self) -> None:
+    """Gives what is left; the last frames are dropped, as none after them were searched."""
     self._release(final=True)
     self._drop(len(self._known), 'the last ones')
 
@@ -238,11 +246,11 @@ class _Live:
     self._tell(self.result)
 
   def _fail(self, count: int, reason: str, why: str) -> None:
-    """Drops frames because of an error; raises it when it happens again and again."""
+    """Drops frames because of an error; raises _Failing when it happens again and again."""
     self._drop(count, reason)
     self._failed += count
     if self._failed >= _MOST_FAILURES:
-      raise InferenceError(f'{self._failed} frames in a row: {reason} ({why}).')
+      raise _Failing(f'{self._failed} frames in a row: {reason} ({why.rstrip(".")}).')
 
   def _drop(self, count: int, reason: str) -> None:
     if count:

@@ -26,7 +26,7 @@ class LiveResult:
     reasons: the same by the reason why they were filled.
     tracks: how many faces were followed.
     left_out: detections of tracks that count as none.
-    broken: why the camera gave no more; '' where nothing broke.
+    broken: why there were no more of them; '' where nothing broke.
   """
 
   received: int = 0

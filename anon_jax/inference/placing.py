@@ -22,6 +22,7 @@ class PartFile:
   Attributes:
     part: where it is.
     file: open for writing.
+    kept: whether it stays, under its temporary name, where it would be removed.
 
   Args:
     path: the final name. Missing folders are made.
@@ -40,6 +41,7 @@ class PartFile:
     # Made by this call or not at all, with the rights that the user's umask leaves.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     self.file = os.fdopen(os.open(self.part, flags, 0o666), 'wb')
+    self.kept = False
 
   def __enter__(self) -> 'PartFile':
     return self
@@ -47,7 +49,8 @@ class PartFile:
   def __exit__(self, *_: object) -> None:
     with contextlib.suppress(OSError):  # what could not be flushed is removed
       self.file.close()
-    self.part.unlink(missing_ok=True)
+    if not self.kept:
+      self.part.unlink(missing_ok=True)
 
   def finish(self, check: Callable[[pathlib.Path], None] | None = None) -> None:
     """Brings the file to the disk, checks it, and gives it its name.

@@ -38,6 +38,9 @@ class VideoStreamer(VideoWriter):
     stack.callback(os.close, descriptor)
     return descriptor
 
+  def _keep(self, error: InferenceError) -> None:
+    pass
+
   def _put(self) -> None:
     pass
 

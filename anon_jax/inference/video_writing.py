@@ -58,7 +58,8 @@ class VideoWriter:
     sound_from: a video file, of whose first audio stream all packets are copied bit for bit, with
       their times; without one there, `sound` stays None.
     live: written in fragments of a second, without looking ahead: a file whose writer was killed
-      can be played up to there.
+      can be played up to there. If it cannot be written any further, that much of it stays, under
+      its temporary name.
 
   Raises:
     InferenceError: here, in `write` or on leaving: it cannot be written so.
@@ -82,7 +83,7 @@ class VideoWriter:
     live: bool = False,
   ):
     self._path, self._size, self._time_base = pathlib.Path(path), (width, height), time_base
-    self._aspect, self._sound_from = aspect, sound_from
+    self._aspect, self._sound_from, self._live = aspect, sound_from, live
     self._count, self._times = 0, hashlib.sha256()
     self._last, self._duration = 0, 0
     self._usual = max(1, round(1 / (rate * time_base))) if rate else 1
@@ -123,10 +124,14 @@ class VideoWriter:
   def __enter__(self) -> 'VideoWriter':
     return self
 
-  def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+  def __exit__(
+    self, kind: type[BaseException] | None, error: BaseException | None, _: object
+  ) -> None:
     with self._stack:
       if kind is None:
         self._finish()
+      elif isinstance(error, InferenceError) and self._live and self._count:
+        self._keep(error)
 
   @property
   def pid(self) -> int:
@@ -183,6 +188,14 @@ class VideoWriter:
       self._answer('end')
     self._child.close()
     self._put()
+
+  def _keep(self, error: InferenceError) -> None:
+    """Leaves what was written of a live picture, which nobody can take again, and says where."""
+    self._new.kept = True
+    raise InferenceError(
+      f'{str(error).rstrip(".")}; what was recorded until then is in {shown(self._new.part)}, '
+      f'which can be played when it is named *{self._path.suffix}.'
+    ) from None
 
   def _put(self) -> None:
     """Gives what was written its name."""
