@@ -90,6 +90,7 @@ def _frames(path):
     (['camera:0'], 'give -o OUT'),
     (['a.mp4', '-o', 'b.mp4', '--duration', '3'], '--duration is for live pictures'),
     (['a.mp4', '-o', 'b.mp4', '--allow-network'], '--allow-network is for live pictures'),
+    (['a.png', '-o', '-'], '-o - pipes live pictures; name a file or a folder'),
   ],
 )
 def test_wrong_usage_is_explained_and_does_nothing(script, tmp_path, capsys, arguments, phrase):
@@ -175,12 +176,13 @@ def _signalling(frames, *numbers):
     yield frame
 
 
-def test_ctrl_c_ends_a_recording_and_it_is_whole(script, tmp_path):
-  before = signal.getsignal(signal.SIGINT)
-  script(_signalling(_clip(60), signal.SIGINT))
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_a_recording_and_it_is_whole(script, tmp_path, number):
+  before = signal.getsignal(number)
+  script(_signalling(_clip(60), number))
   assert run('camera:0', '-o', 'out.mp4') == 0
   assert len(_frames(tmp_path / 'out.mp4')) == 11 - LAST
-  assert signal.getsignal(signal.SIGINT) is before
+  assert signal.getsignal(number) is before
 
 
 def test_a_second_ctrl_c_breaks_a_recording_off_and_leaves_nothing(script, tmp_path, capsys):

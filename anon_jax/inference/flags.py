@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 _METHODS = ('synthesize', 'fill', 'pixelate', 'blur')
 MANIFEST = 'manifest.json'
+PIPE = '-'
 BLOCK, KERNEL, TRUST = 16, 17, 0.4
 CODEC, CRF = 'libx264', 18
 _MOST_CRF = 63
@@ -174,6 +175,8 @@ def check_live_usage(args: argparse.Namespace) -> None:
 
 def check_file_usage(args: argparse.Namespace) -> None:
   """Ends the process with code 2 where flags make sense for cameras only."""
+  if args.output == PIPE:  # it would be a folder of that name
+    args.usage_error(f'-o {PIPE} pipes live pictures; name a file or a folder (./{PIPE} is one)')
   for flag in ('duration', 'delay', 'allow_network'):
     if getattr(args, flag):
       args.usage_error(f'--{flag.replace("_", "-")} is for live pictures, and INPUT names files')

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
   from anon_jax.inference.live_result import LiveResult
   from anon_jax.inference.video_writing import VideoWriter
 
-PIPE = '-'
 _REASONS = 3  # that a summary has room for
 
 
@@ -92,7 +91,7 @@ def run(
 
 def _check_output(args: argparse.Namespace) -> None:
   """Raises InferenceError where the output can take no live picture."""
-  if args.output == PIPE:
+  if args.output == flags.PIPE:
     if sys.stdout.isatty():
       raise InferenceError('-o - writes a video to the terminal; pipe it on: ... -o - | ffplay -')
     return
@@ -117,7 +116,7 @@ def _writer(args: argparse.Namespace, size: tuple[int, int], matrix: int) -> 'Vi
     'codec': args.codec or flags.CODEC,
     'crf': flags.CRF if args.crf is None else args.crf,
   }
-  if args.output == PIPE:
+  if args.output == flags.PIPE:
     return VideoStreamer(sys.stdout.fileno(), *size, live.TIME_BASE, **options)
   return VideoWriter(args.output, *size, live.TIME_BASE, live=True, **options)
 
@@ -173,11 +172,11 @@ def _require_frames(result: 'LiveResult', delay: float) -> None:
 
 def _tell(args: argparse.Namespace, source: Source, result: 'LiveResult') -> int:
   """Prints a summary; returns the exit code."""
-  stream = sys.stderr if args.output == PIPE else sys.stdout
+  stream = sys.stderr if args.output == flags.PIPE else sys.stdout
   counts = ', '.join(f'{count} {what}' for what, count in sorted(result.actions.items()))
   reasons = [reason for reason, _ in result.reasons.most_common(_REASONS)]
   why = f' ({"; ".join(reasons)})' if reasons else ''
-  where = 'the standard output' if args.output == PIPE else shown(args.output)
+  where = 'the standard output' if args.output == flags.PIPE else shown(args.output)
   line = (
     f'{result.shown} frames of {result.seconds:.1f} s ({result.rate:.1f} a second) written to '
     f'{where}, {result.dropped_in_all} of {result.received} dropped; delay '
@@ -188,7 +187,9 @@ def _tell(args: argparse.Namespace, source: Source, result: 'LiveResult') -> int
     print(line, file=stream, flush=True)
   if result.broken:
     kept = (
-      'what came before was passed on' if args.output == PIPE else f'what came before is in {where}'
+      'what came before was passed on'
+      if args.output == flags.PIPE
+      else f'what came before is in {where}'
     )
     print(f'anon-jax: {result.broken.rstrip(".")}; {kept}.', file=sys.stderr)
     return 1
