@@ -134,6 +134,10 @@ class Anonymizer:
     """How many threads may call `detect` at a time: 1 unless the detector says otherwise."""
     return int(getattr(self._detector, 'callers', 1))
 
+  def reason_to_fill(self, face: Face) -> str:
+    """Says why 'synthesize' would fill a face without painting it; '' if it would paint it."""
+    return self._ladder.reason_to_fill(face) if self._ladder else ''
+
   def detect(self, image: np.ndarray, look: Look = PHOTOGRAPH) -> list[Face]:
     """Finds the faces of a picture, uint8 [h, w, 3].
 

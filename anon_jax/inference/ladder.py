@@ -56,7 +56,7 @@ class Ladder:
     items = []
     for place, request in enumerate(requests):
       for number, face in enumerate(request.faces):
-        reason = self._reason_to_fill(face)
+        reason = self.reason_to_fill(face)
         decisions[place].append(Decision(face, 'filled' if reason else 'synthesized', reason))
         if reason:  # what is painted later has no pixel of it beside it, and may lie over it
           _fill(request, number, images[place])
@@ -74,7 +74,7 @@ class Ladder:
         _fill(item.request, item.number, images[item.place])
     return decisions
 
-  def _reason_to_fill(self, face: Face) -> str:
+  def reason_to_fill(self, face: Face) -> str:
     """Says why a face is not even painted; '' if it is."""
     if not face.score >= self._trust.score:  # NaN is not trusted either
       return f'score below {self._trust.score:g}'

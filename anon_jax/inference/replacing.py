@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,18 @@ if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait fo
 # Intersection over union from which a held face and a detected one are one face in two tracks.
 _SAME = 0.5
 _LOST = 'lost: its place can only be guessed'
+
+
+class _Share(NamedTuple):
+  """What is asked of the anonymizer for one face of a frame.
+
+  Attributes:
+    faces: one that is painted, or all places that are covered.
+    reason: why they are filled, where that is known before.
+  """
+
+  faces: Sequence[Face]
+  reason: str = ''
 
 
 class Replacing:
@@ -41,16 +53,15 @@ class Replacing:
 
   def __call__(self, ready: Sequence[tuple[Frame, TrackedFrame]]) -> Iterator[np.ndarray]:
     """Yields frames anonymized, uint8 [h, w, 3]; all are computed together."""
-    synthesizes = self._anonymizer.method == 'synthesize'
-    shares = [[self._share(each, synthesizes) for each in followed.faces] for _, followed in ready]
+    shares = [[self._share(each) for each in followed.faces] for _, followed in ready]
     requests = [
       Request(
         frame.pixels,
-        [face for share in own for face in share],
+        [face for share in own for face in share.faces],
         names=tuple(
           self._part(each.track)
           for each, share in zip(followed.faces, own, strict=True)
-          for _ in share
+          for _ in share.faces
         ),
         cast=self._cast,
       )
@@ -60,13 +71,11 @@ class Replacing:
     for (_, followed), own, request, result in zip(ready, shares, requests, done, strict=True):
       decisions = iter(result.faces)
       for tracked, share in zip(followed.faces, own, strict=True):
-        made = next(decisions)
-        for _ in share[1:]:
-          next(decisions)
-        if synthesizes and tracked.lost:
-          made = dataclasses.replace(made, face=tracked.face, reason=_LOST)
+        made, *_ = [next(decisions) for _ in share.faces]
+        if share.reason:
+          made = dataclasses.replace(made, face=tracked.face, reason=share.reason)
         self._count(followed.index, tracked, made)
-        if made.action == 'filled' and not tracked.lost:  # of the lost that has been done
+        if made.action == 'filled' and not share.reason:  # a face that cannot be trusted after all
           for part in tracked.regions:
             covering.cover(request.image, part, crops.frame_of(part), 'fill').lay_over(result.image)
       yield result.image
@@ -80,15 +89,17 @@ class Replacing:
   def _part(self, number: int) -> str:
     return f'{self._name} track {number}'
 
-  def _share(self, tracked: Tracked, synthesizes: bool) -> Sequence[Face]:
-    """Returns which faces are given to the anonymizer for one."""
+  def _share(self, tracked: Tracked) -> _Share:
+    """Returns what is asked for one face."""
     # a covering method covers all regions; synthesis paints one face, and fills if it cannot
-    if not synthesizes:
-      return _parts(tracked)
-    if not tracked.lost:
-      return (tracked.face,)
-    # what has no score is filled, and before others are painted: those may lie over it
-    return [dataclasses.replace(part, score=math.nan) for part in _parts(tracked)]
+    if self._anonymizer.method != 'synthesize':
+      return _Share(_parts(tracked))
+    reason = _LOST if tracked.lost else self._anonymizer.reason_to_fill(tracked.face)
+    if not reason:
+      return _Share((tracked.face,))
+    # What has no score is filled, and before others are painted: those lie over it.
+    parts = [dataclasses.replace(part, score=math.nan) for part in _parts(tracked)]
+    return _Share(parts, reason)
 
 
 def without_doubles(followed: TrackedFrame) -> TrackedFrame:
