@@ -1,7 +1,9 @@
 """Faces in photographs: every window and turn comes back to its place, real faces are found."""
 
+import dataclasses
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -240,3 +242,9 @@ def test_real_faces_are_found_upright_and_upside_down(real_data, detector, quart
     eyes, mouth = np.array(faces[0].landmarks)[:2], np.array(faces[0].landmarks)[3:]
     down = (mouth.mean(0) - eyes.mean(0))[1]
     assert down < -20 if quarters else down > 20, file.name
+
+
+def test_views_that_are_looked_at_beside_each_other_find_the_same(astronaut, detector):
+  with ThreadPoolExecutor(3) as threads:
+    beside = dataclasses.replace(detector, beside=threads)
+    assert beside(astronaut) == detector(astronaut)

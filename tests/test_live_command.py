@@ -107,6 +107,13 @@ def test_an_output_that_takes_no_video_is_refused(script, capsys, output):
   )
 
 
+def test_a_file_that_is_played_is_not_replaced(script, tmp_path, capsys):
+  (tmp_path / 'a.mp4').write_bytes(b'mine')
+  assert run('camera:a.mp4', '-o', './a.mp4') == 1
+  assert 'would replace the file that is played' in capsys.readouterr().err
+  assert (tmp_path / 'a.mp4').read_bytes() == b'mine'
+
+
 def test_an_address_is_refused_before_anything_is_done(script, tmp_path, capsys):
   (tmp_path / 'a.png').touch()
   assert run('a.png', 'rtsp://h/x', '-o', 'out') == 1

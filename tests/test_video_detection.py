@@ -89,3 +89,48 @@ def test_a_detector_that_fails_on_a_thread_fails_the_caller_and_ends_the_threads
     for number in range(20):
       search.push(_frame(number))
   assert threading.active_count() == before
+
+
+def test_what_is_offered_comes_back_when_it_is_done_and_nobody_waits_for_longer():
+  go_on = threading.Event()
+
+  def slow(pixels, look):
+    if pixels[0, 0, 0] == 1:
+      go_on.wait(10)
+    return []
+
+  with Search(slow, 2) as search:
+    for number in range(3):
+      search.offer(_frame(number))
+    assert [each.frame.time for each in search.ready(10)] == [0]
+    assert search.ready(0.01) == []  # the third is done, and comes after the second
+    assert search.waiting == 2
+    go_on.set()
+    found = search.ready(10)
+    while search.waiting:
+      found += search.ready(10)
+  assert [each.frame.time for each in found] == [1, 2]
+
+
+@pytest.mark.parametrize('threads', [1, 2])
+def test_a_tolerant_search_says_which_frames_failed_and_goes_on(threads):
+  def fail(pixels, look):
+    if pixels[0, 0, 0] == 2:
+      raise MemoryError
+    return [_face(pixels[0, 0, 0])]
+
+  with Search(fail, threads, tolerant=True) as search:
+    for number in range(4):
+      search.offer(_frame(number))
+    found = search.flush()
+  assert [each.failed for each in found] == ['', '', 'MemoryError', '']
+  assert [len(each.faces) for each in found] == [1, 1, 0, 1]
+
+
+def test_fewer_frames_are_searched_where_that_is_asked_for():
+  with Search(lambda pixels, look: [], 1, searched=10) as search:
+    found = [done for number in range(41) for done in search.push(_frame(number))]
+  searched = {each.frame.time: each.look for each in found if not each.look.glance}
+  assert list(searched) == [0, 10, 20, 30, 40]
+  assert [look.turned for look in searched.values()] == [True, False, True, False, True]
+  assert [look.tiny for look in searched.values()] == [True, True, False, True, False]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from anon_jax.inference import flags
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.paths import shown
+from anon_jax.inference.paths import identity, shown
 from anon_jax.inference.sources import Source
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run(
   Raises:
     InferenceError: the camera cannot be opened, or the output cannot be written.
   """
-  _check_output(args)
+  _check_output(args, source)
   manifest = pathlib.Path(os.path.expanduser(args.manifest)) if args.manifest else None  # noqa: PTH111
   from anon_jax.inference import manifest as manifests
 
@@ -89,7 +89,7 @@ def run(
   return _tell(args, source, result)
 
 
-def _check_output(args: argparse.Namespace) -> None:
+def _check_output(args: argparse.Namespace, source: Source) -> None:
   """Raises InferenceError where the output can take no live picture."""
   if args.output == flags.PIPE:
     if sys.stdout.isatty():
@@ -103,6 +103,8 @@ def _check_output(args: argparse.Namespace) -> None:
       f'{shown(path)} cannot take a live picture; give a file ending with one of '
       f'{", ".join(KINDS)}, or - for the standard output.'
     )
+  if source.kind == 'file' and identity(path) == identity(pathlib.Path(source.address)):
+    raise InferenceError(f'{shown(path)} would replace the file that is played; give another.')
 
 
 def _writer(args: argparse.Namespace, size: tuple[int, int], matrix: int) -> 'VideoWriter':
