@@ -27,7 +27,7 @@ def get_config():
   config.reconstruction_weight = 10.0
   config.perceptual_weight = 5.0
   config.real_pairs_weight = 1.0
-  config.r1_weight = 1.0
+  config.r1_weight = 10.0
   config.identity_lr = 2e-4
   config.adam_b2 = 0.99
   config.generator_lr = 4e-4
