@@ -12,6 +12,7 @@ from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.bodies import far_to_near
 from anon_jax.inference.body_painting import Wide
 from anon_jax.inference.decisions import Anonymized, BodyDecision, Decision, Request
+from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 from anon_jax.inference.looks import PHOTOGRAPH, Look
 
@@ -67,8 +68,10 @@ class BodyAnonymizer:
     """Anonymizes pictures whose faces and bodies are known.
 
     Raises:
-      InferenceError: pictures or faces that cannot be used.
+      InferenceError: pictures, faces or masks that cannot be used.
     """
+    for request in requests:
+      _check(request)
     wide = [[Wide.of(body) for body in request.bodies] for request in requests]
     taken = [_union(request.image, each) for request, each in zip(requests, wide, strict=True)]
     images = [request.image.copy() for request in requests]
@@ -101,6 +104,16 @@ class BodyAnonymizer:
     for place in far_to_near(request.bodies):
       found[place][0].lay_over(image)
     return [decision for _, decision in found]
+
+
+def _check(request: Request) -> None:
+  """Raises unless each body has pixels, in a mask of its picture's size."""
+  for body in request.bodies:
+    if body.mask.shape != request.image.shape[:2] or not body.mask.any():
+      raise InferenceError(
+        f'the mask of body {body.number} is bool{list(body.mask.shape)} with {body.mask.sum()} '
+        f'pixels; give bool{list(request.image.shape[:2])} with one at least.'
+      )
 
 
 def _union(image: np.ndarray, wide: Sequence[Wide]) -> np.ndarray:

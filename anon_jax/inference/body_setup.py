@@ -42,7 +42,10 @@ def anonymizer(
   from anon_jax.inference.body_anonymizer import BodyAnonymizer
   from anon_jax.inference.decisions import Trust
 
-  covers: dict[str, Any] = {'block': args.block or flags.BLOCK, 'kernel': args.kernel or flags.KERNEL}
+  covers: dict[str, Any] = {
+    'block': args.block or flags.BLOCK,
+    'kernel': args.kernel or flags.KERNEL,
+  }
   ladder, folder, folders = None, None, dict[str, pathlib.Path]()
   if args.method == 'synthesize':
     if not args.weights:
