@@ -1,4 +1,4 @@
-"""`anon-jax anonymize --region body`: flags, files and videos from end to end, lossless pictures."""
+"""`anon-jax anonymize --region body`: flags, files and videos from end to end, without loss."""
 
 import json
 

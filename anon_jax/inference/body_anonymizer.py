@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anon_jax.inference import body_painting, covering
+from anon_jax.inference import body_covering, covering
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.bodies import far_to_near
-from anon_jax.inference.body_painting import Wide
+from anon_jax.inference.body_covering import Wide
 from anon_jax.inference.decisions import Anonymized, BodyDecision, Decision, Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 from anon_jax.inference.looks import PHOTOGRAPH, Look
 
 if TYPE_CHECKING:  # it imports jax, which the covering methods do without
-  from anon_jax.inference.body_synthesis import BodyLadder
+  from anon_jax.inference.body_replacing import Replacer
 
 WITH_BODY = 'with its body'
 
@@ -32,7 +32,7 @@ class BodyAnonymizer:
   Args:
     faces: anonymizes the faces.
     method: what becomes of a body: one of `covering.METHODS`, or 'synthesize'.
-    ladder: synthesizes bodies; None for the covering methods.
+    replacer: synthesizes bodies; None for the covering methods.
     block: of 'pixelate', in pixels of a body crop that is 128 px wide.
     kernel: of 'blur', the same.
   """
@@ -41,13 +41,13 @@ class BodyAnonymizer:
     self,
     faces: Anonymizer,
     method: str,
-    ladder: 'BodyLadder | None' = None,
+    replacer: 'Replacer | None' = None,
     *,
     block: int = covering.BLOCKS[-1],
     kernel: int = covering.KERNELS[-1],
   ):
-    assert (method == 'synthesize') == (ladder is not None)
-    self._faces, self._method, self._ladder = faces, method, ladder
+    assert (method == 'synthesize') == (replacer is not None)
+    self._faces, self._method, self._replacer = faces, method, replacer
     self._block, self._kernel = block, kernel
 
   @property
@@ -75,8 +75,8 @@ class BodyAnonymizer:
     wide = [[Wide.of(body) for body in request.bodies] for request in requests]
     taken = [_union(request.image, each) for request, each in zip(requests, wide, strict=True)]
     images = [request.image.copy() for request in requests]
-    if self._ladder:
-      decisions = self._ladder.replace(requests, wide, images)
+    if self._replacer:
+      decisions = self._replacer.replace(requests, wide, images)
     else:
       decisions = [self._cover(*each) for each in zip(requests, wide, images, strict=True)]
     inside = [
@@ -98,7 +98,7 @@ class BodyAnonymizer:
   def _cover(self, request: Request, wide: Sequence[Wide], image: np.ndarray) -> list[BodyDecision]:
     """Covers the bodies of a picture in place."""
     found = [
-      body_painting.cover(request.image, each, self._method, self._block, self._kernel)
+      body_covering.cover(request.image, each, self._method, self._block, self._kernel)
       for each in wide
     ]
     for place in far_to_near(request.bodies):

@@ -46,17 +46,18 @@ def anonymizer(
     'block': args.block or flags.BLOCK,
     'kernel': args.kernel or flags.KERNEL,
   }
-  ladder, folder, folders = None, None, dict[str, pathlib.Path]()
+  replacer, folder, folders = None, None, dict[str, pathlib.Path]()
   if args.method == 'synthesize':
     if not args.weights:
       raise InferenceError(
         'there are no networks of bodies in this installation; give --weights FOLDER (written by '
         '`anon-jax weights export` from runs on bodies), or --method fill, which needs none.'
       )
-    from anon_jax.inference import body_synthesis
+    from anon_jax.inference import body_painting
+    from anon_jax.inference.body_replacing import Replacer
 
     weights = _path(args.weights)
-    ladder = body_synthesis.load(weights, key, args.identity or '')
+    replacer = Replacer(body_painting.load(weights), key, args.identity or '')
     folders['body_weights'] = weights
     folder = _path(args.face_weights) if args.face_weights else SHIPPED
     if not args.face_weights and not (SHIPPED / 'model.json').is_file():
@@ -67,12 +68,12 @@ def anonymizer(
     folder,
     detector=detector,
     # without networks of faces those beside bodies are filled
-    method='fill' if ladder and not folder else args.method,
+    method='fill' if replacer and not folder else args.method,
     trust=Trust(score=flags.TRUST if args.trust is None else args.trust),
     key=key,
     **covers,
   )
-  return BodyAnonymizer(faces, args.method, ladder, **covers), folders
+  return BodyAnonymizer(faces, args.method, replacer, **covers), folders
 
 
 def _path(text: str) -> pathlib.Path:
