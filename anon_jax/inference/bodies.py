@@ -48,6 +48,20 @@ class Body:
     return found
 
 
+class Packed:
+  """A body that waits, with a mask that takes an eighth of the memory."""
+
+  def __init__(self, body: Body):
+    self._shape = body.mask.shape
+    self._body = dataclasses.replace(body, mask=np.packbits(body.mask))
+
+  def unpacked(self) -> Body:
+    """Returns the body."""
+    height, width = self._shape
+    bits = np.unpackbits(self._body.mask, count=height * width).astype(bool)
+    return dataclasses.replace(self._body, mask=bits.reshape(height, width))
+
+
 def grown(mask: np.ndarray) -> np.ndarray:
   """Grows the mask of one person, bool [h, w], by what masks miss."""
   box = body_crops.mask_box(mask)

@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from anon_jax.inference import association, covering, crops, looks
-from anon_jax.inference.bodies import Body
+from anon_jax.inference.bodies import Body, Packed
+from anon_jax.inference.body_anonymizer import beside
 from anon_jax.inference.decisions import Cast, Decision, Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job
@@ -180,7 +181,8 @@ class _Work:
     self._anonymizer, self._writer, self._name, self._tell = anonymizer, writer, name, tell
     self._tracker, self._cast = Tracker(Settings(late=looks.PERIOD - 1)), Cast()
     self._film = film
-    self._late: deque[Frame] = deque()  # read, and not yet back from the tracker
+    # read, and not yet back from the tracker
+    self._late: deque[tuple[Frame, Sequence[Packed]]] = deque()
     self._ready: list[_Ready] = []
     self.result = VideoResult()
 
@@ -188,7 +190,9 @@ class _Work:
     """Takes the next frames and the faces in them."""
     for frame, faces, look, thumbnail in searched:
       height, width = frame.pixels.shape[:2]
-      self._late.append(frame)
+      bodies = self._film.take(frame.pixels) if self._film else []
+      self._late.append((frame, [Packed(body) for body in bodies]))
+      faces = beside(faces, bodies)
       size, thorough = (width, height), not look.glance
       self._gather(self._tracker.push(faces, thumbnail, size, thorough))
 
@@ -199,8 +203,8 @@ class _Work:
 
   def _gather(self, followed: Sequence[TrackedFrame]) -> None:
     for frame in followed:
-      late = self._late.popleft()
-      bodies = self._film.take(late.pixels) if self._film else []
+      late, packed = self._late.popleft()
+      bodies = [body.unpacked() for body in packed]
       self._ready.append(_Ready(late, bodies, _without_doubles(frame)))
       faces = sum(len(ready.followed.faces) + len(ready.bodies) for ready in self._ready)
       pixels = sum(ready.frame.pixels.size // 3 for ready in self._ready)
