@@ -45,8 +45,8 @@ def test_a_picture_is_shown_whole_in_0_to_1(shape):
 
 
 def test_a_pixel_that_may_be_a_persons_is_one():
-  assert PersonSegmenter(_Session(answer=lambda red: 0 * red + 0.31))(_picture()).all()
-  assert not PersonSegmenter(_Session(answer=lambda red: 0 * red + 0.29))(_picture()).any()
+  assert PersonSegmenter(_Session(answer=lambda red: 0 * red + 0.11))(_picture()).all()
+  assert not PersonSegmenter(_Session(answer=lambda red: 0 * red + 0.09))(_picture()).any()
 
 
 def test_of_two_channels_the_second_is_the_persons():

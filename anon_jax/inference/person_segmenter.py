@@ -17,7 +17,7 @@ _CHANNELS = 3
 _SIDE = 256  # of a file whose input has no fixed one
 _MOST_SIDE = 2048
 # Probability from which a pixel counts as of a person. Low: what is missed shows.
-_LEAST = 0.3
+_LEAST = 0.1
 
 
 class SegmenterError(InferenceError):
