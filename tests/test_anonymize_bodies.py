@@ -7,11 +7,13 @@ import pytest
 import test_anonymize_command
 from PIL import Image
 from test_anonymize_command import run
+from test_body_painting import networks
 from test_files import FILL, picture, red
 from test_mask_sources import line, save
 from test_videos import FRAMES, HEIGHT, WIDTH, _frames, _is_red, _place, _write
 
-from anon_jax.inference import person_segmenter
+from anon_jax.inference import anonymizer, body_painting, person_segmenter, weights
+from anon_jax.inference.body_painting import BodyPainter
 
 # the fixtures of that file
 detector, photos = test_anonymize_command.detector, test_anonymize_command.photos
@@ -214,3 +216,47 @@ def test_a_video_with_a_mask_too_few_or_too_many_is_not_written(photos, capsys):
   assert _body('clip.mp4', '-o', 'out.mp4', '--masks', 'masks') == 1
   assert 'has no mask numbered 23' in capsys.readouterr().err
   assert not list(photos.glob('out*')) + list(photos.glob('.anon*'))
+
+
+def _random_masks(count):
+  """Returns maps of instances and plain masks: rectangles that overlap, specks, and both."""
+  rng = np.random.default_rng(5)
+  for number in range(count):
+    values = np.zeros((48, 64), np.uint8)
+    for person in range(1, rng.integers(2, 5)):
+      left, top = rng.integers(0, 50), rng.integers(0, 30)
+      values[top : top + rng.integers(1, 45), left : left + rng.integers(1, 30)] = person
+    if number % 3 == 1:
+      values[rng.random(values.shape) < 0.02] = 5
+    yield np.where(values > 0, 255, 0) if number % 2 else values
+
+
+@pytest.mark.parametrize('method', ['fill', 'synthesize'])
+def test_nothing_of_what_lies_in_random_masks_gets_into_a_picture(photos, monkeypatch, method):
+  """Two pictures that differ inside of the masks alone give the same file, without loss."""
+  nets = BodyPainter(networks())
+  # a body's blur is what may be shown of it; here it is held as it is
+  monkeypatch.setattr(nets, 'conditions', lambda crops: np.zeros(crops.shape, np.float32))
+  monkeypatch.setattr(body_painting, 'load', lambda folder: nets)
+  monkeypatch.setattr(weights, 'read_description', lambda folder: {})
+  monkeypatch.setattr(anonymizer, 'SHIPPED', photos / 'none')  # of faces there are no networks
+  rng, masks = np.random.default_rng(1), list(_random_masks(8))
+  for number, values in enumerate(masks):
+    save(photos / 'masks' / f'{number}.png', values, 1)
+    pixels = rng.integers(0, 90, (48, 64, 3), np.uint8)
+    for folder in ('one', 'two'):
+      pixels = np.where(values[..., None] > 0, rng.integers(0, 90, pixels.shape), pixels)
+      (photos / folder).mkdir(exist_ok=True)
+      Image.fromarray(pixels.astype(np.uint8)).save(photos / folder / f'{number}.png')
+  more = ('--weights', 'w', '--key', 'k') if method == 'synthesize' else ()
+  for folder in ('one', 'two'):
+    assert _body(folder, '-o', f'{folder}-out', '--masks', 'masks', *more, method=method) == 0
+  for number, values in enumerate(masks):
+    first, second = (_image(f'{folder}-out/{number}.png') for folder in ('one', 'two'))
+    np.testing.assert_array_equal(first, second)
+    assert (first != _image(f'one/{number}.png')).any(-1)[values > 0].all()
+    if method == 'fill':
+      assert (first[values > 0] == FILL[0]).all()
+  told = json.loads((photos / 'one-out' / 'manifest.json').read_text())['inputs']
+  actions = {body['action'] for record in told for body in record['bodies']}
+  assert actions == ({'filled'} if method == 'fill' else {'filled', 'synthesized'})

@@ -223,6 +223,15 @@ def test_pictures_of_a_folder_have_their_lines_by_their_numbers(tmp_path):
       _take(source, frames / 'x.png')
 
 
+def test_one_text_is_not_for_the_pictures_of_two_folders(tmp_path):
+  path = _text(tmp_path / 'any.txt', line(0, 2001, mask(BODY)), line(1, 2001, mask(BODY)))
+  source = _given(path, tmp_path)
+  for name in ('one/0.png', 'one/1.png'):
+    assert _take(source, tmp_path / name)
+  with pytest.raises(MaskError, match=r'would be the mask of .*one and of .*two; give a folder'):
+    _take(source, tmp_path / 'two' / '0.png')
+
+
 def test_in_a_sequence_of_pictures_people_keep_their_names_and_else_not(tmp_path):
   frames = tmp_path / 'walk'
   for n, left in enumerate((10, 14)):

@@ -67,7 +67,7 @@ def read_picture(path: pathlib.Path, size: Size) -> Masks:
   values = np.asarray(image)
   if image.mode in ('1', 'RGB'):
     return _plain(np.asarray(values.any(axis=2)) if values.ndim == 3 else values)
-  masks = _instances(values.astype(np.int64), indexed=image.mode == 'P')
+  masks = _instances(values, indexed=image.mode == 'P')
   if masks is None:
     raise MaskError(
       f'{shown(path)} has more than {_MOST} different values, and none is white ({_WHITE}, or '
@@ -81,7 +81,7 @@ def _plain(mask: np.ndarray) -> Masks:
 
 
 def _instances(values: np.ndarray, indexed: bool) -> Masks | None:
-  numbers = [int(number) for number in np.unique(values) if number]
+  numbers = [int(number) for number in np.flatnonzero(np.bincount(values.ravel())) if number]
   white = _WHITE_16 if numbers and numbers[-1] > _WHITE else _WHITE
   if numbers and numbers[-1] == white and (not indexed or len(numbers) == 1):
     return _plain(values != 0)

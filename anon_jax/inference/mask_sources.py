@@ -234,8 +234,8 @@ class GivenMasks:
     if path.suffix.lower() == TEXT:
       lines = self._lines(path)
       only = _number_of(source) if frames == 1 else None
-      if only is None:
-        self._places.claim(path, source)
+      # numbered pictures of two folders would be taken for frames of one film
+      self._places.claim(path, source if only is None else source.parent)
       numbers, read = lines, lambda number, size: mask_files.decoded(lines.get(number, ()), size)
       story = self._stories.of(source, frames, sequence=True)
       return self._given(source, story, numbers=numbers, read=read, complete=False, only=only)
