@@ -9,16 +9,19 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from anon_jax.inference import association, covering, crops, looks
+from anon_jax.inference.bodies import Body, Packed
+from anon_jax.inference.body_anonymizer import beside
 from anon_jax.inference.decisions import Cast, Decision, Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, Entry, sha256_of
+from anon_jax.inference.mask_sources import Film
 from anon_jax.inference.paths import shown
 from anon_jax.inference.track import Settings, Tracked
 from anon_jax.inference.tracking import TrackedFrame, Tracker
@@ -29,7 +32,8 @@ from anon_jax.inference.video_writing import VideoWriter
 
 if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
   from anon_jax.inference.anonymizer import Anonymizer
-  from anon_jax.inference.files import Options
+  from anon_jax.inference.body_anonymizer import BodyAnonymizer
+  from anon_jax.inference.options import Options
 
 # Frames are anonymized together until they have so many faces, or there are so many of them.
 _FACES, _PIXELS = 16, 12_000_000
@@ -44,13 +48,14 @@ class NoFaceError(InferenceError):
 def anonymize_video(
   source: str | os.PathLike[str],
   target: str | os.PathLike[str],
-  anonymizer: 'Anonymizer',
+  anonymizer: 'Anonymizer | BodyAnonymizer',
   *,
   sound: bool = False,
   codec: str = 'libx264',
   crf: int = 18,
   allow_no_faces: bool = False,
   name: str = '',
+  film: Film | None = None,
   tell: Callable[[int], object] = lambda frames: None,
   expect: Callable[[int], object] = lambda frames: None,
 ) -> VideoResult:
@@ -65,12 +70,13 @@ def anonymize_video(
     crf: its constant rate factor.
     allow_no_faces: write a video in which no face was found, too.
     name: tells its faces from those of other files where a key is given.
+    film: the masks of its bodies; with them `anonymizer` has to take bodies.
     tell: is given the number of frames that have been done since it was called before.
     expect: is given, before, how many frames the file says that it has, if it says so. Nothing
       else relies on that.
 
   Raises:
-    NoFaceError: no face was found in any frame.
+    NoFaceError: neither face nor body was found in any frame.
     InferenceError: the source cannot be read to its end, the detector failed, or the target cannot
       be written; nothing is.
   """
@@ -90,12 +96,14 @@ def anonymize_video(
       crf=crf,
       sound_from=source if sound else None,
     ) as writer:
-      work = _Work(anonymizer, writer, name, tell)
+      work = _Work(anonymizer, writer, name, tell, film)
       with Search(anonymizer.detect, anonymizer.threads) as search:
         for frame in reader:
           work.take(search.push(frame))
         work.take(search.flush())
       work.finish()
+      if film:
+        film.finish()
       result = work.result
       if not result.found and not allow_no_faces:
         raise NoFaceError(
@@ -109,7 +117,9 @@ def anonymize_video(
   return result
 
 
-def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options') -> None:
+def do_job(
+  job: Job, entry: Entry, anonymizer: 'Anonymizer | BodyAnonymizer', options: 'Options'
+) -> None:
   """Does a job of a plan that is a video; `entry` learns what became of it.
 
   Raises:
@@ -117,6 +127,10 @@ def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options')
   """
   # Before it is read: if it changes meanwhile, another run will see that and do it again.
   entry.source_sha256 = sha256_of(job.source)
+  film = None
+  if options.masks is not None:
+    entry.masks_sha256 = options.masks.sha256_of(job.source)
+    film = options.masks.film(job.source, 0)
   title = shown(job.source.name)
   with tqdm(desc=title, unit=' frames', file=sys.stderr, disable=None, leave=False) as bar:
     try:
@@ -129,6 +143,7 @@ def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options')
         crf=options.crf,
         allow_no_faces=options.allow_no_faces,
         name=job.source.name,
+        film=film,
         tell=bar.update,
         expect=bar.reset,  # to nothing done, of so many
       )
@@ -137,9 +152,19 @@ def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options')
       raise
   entry.frames, entry.without_faces = result.frames, result.without_faces
   entry.tracks, entry.left_out = result.records(), result.left_out
+  if film:
+    entry.bodies, entry.body_tracks = (), result.body_records()
   entry.target_sha256 = sha256_of(job.target)
   entry.status = ANONYMIZED if result.found else NO_FACE
   entry.written = True
+
+
+class _Ready(NamedTuple):
+  """A frame that can be anonymized."""
+
+  frame: Frame
+  bodies: Sequence[Body]
+  followed: TrackedFrame
 
 
 class _Work:
@@ -147,22 +172,27 @@ class _Work:
 
   def __init__(
     self,
-    anonymizer: 'Anonymizer',
+    anonymizer: 'Anonymizer | BodyAnonymizer',
     writer: VideoWriter,
     name: str,
     tell: Callable[[int], object],
+    film: Film | None,
   ):
     self._anonymizer, self._writer, self._name, self._tell = anonymizer, writer, name, tell
     self._tracker, self._cast = Tracker(Settings(late=looks.PERIOD - 1)), Cast()
-    self._late: deque[Frame] = deque()  # read, and not yet back from the tracker
-    self._ready: list[tuple[Frame, TrackedFrame]] = []
+    self._film = film
+    # read, and not yet back from the tracker
+    self._late: deque[tuple[Frame, Sequence[Packed]]] = deque()
+    self._ready: list[_Ready] = []
     self.result = VideoResult()
 
   def take(self, searched: Sequence[Searched]) -> None:
     """Takes the next frames and the faces in them."""
     for frame, faces, look, thumbnail in searched:
       height, width = frame.pixels.shape[:2]
-      self._late.append(frame)
+      bodies = self._film.take(frame.pixels) if self._film else []
+      self._late.append((frame, [Packed(body) for body in bodies]))
+      faces = beside(faces, bodies)
       size, thorough = (width, height), not look.glance
       self._gather(self._tracker.push(faces, thumbnail, size, thorough))
 
@@ -173,18 +203,20 @@ class _Work:
 
   def _gather(self, followed: Sequence[TrackedFrame]) -> None:
     for frame in followed:
-      self._ready.append((self._late.popleft(), _without_doubles(frame)))
-      faces = sum(len(tracked.faces) for _, tracked in self._ready)
-      pixels = sum(frame.pixels.size // 3 for frame, _ in self._ready)
+      late, packed = self._late.popleft()
+      bodies = [body.unpacked() for body in packed]
+      self._ready.append(_Ready(late, bodies, _without_doubles(frame)))
+      faces = sum(len(ready.followed.faces) + len(ready.bodies) for ready in self._ready)
+      pixels = sum(ready.frame.pixels.size // 3 for ready in self._ready)
       if faces >= _FACES or pixels >= _PIXELS:
         self._write()
 
   def _write(self) -> None:
     """Anonymizes and writes the frames that are ready."""
-    for (frame, followed), image in zip(self._ready, self._anonymized(), strict=True):
+    for (frame, bodies, followed), image in zip(self._ready, self._anonymized(), strict=True):
       self._writer.write(image, frame.time, frame.duration)
       self.result.frames += 1
-      self.result.without_faces += not followed.faces
+      self.result.without_faces += not followed.faces and not bodies
       for number in followed.left_out:
         self.result.track(number, followed.index).leave_out()
     self._tell(len(self._ready))
@@ -200,19 +232,23 @@ class _Work:
         [face for t in followed.faces for face in ((t.face,) if synthesizes else _parts(t))],
         names=tuple(f'{self._name} track {t.track}' for t in followed.faces) if synthesizes else (),
         cast=self._cast,
+        bodies=bodies,
+        body_cast=self._film.cast if self._film else None,
       )
-      for frame, followed in self._ready
+      for frame, bodies, followed in self._ready
     ]
-    for request, done, (_, followed) in zip(
+    for request, done, (_, _, followed) in zip(
       requests, self._anonymizer.anonymize_many(requests), self._ready, strict=True
     ):
       decisions = iter(done.faces)
+      for body in done.bodies:
+        self.result.body(body, followed.index)
       for tracked in followed.faces:
         own = [next(decisions) for _ in range(1 if synthesizes else len(_parts(tracked)))]
         self._count(followed.index, tracked, own[0])
         if own[0].action == 'filled':
           for part in tracked.regions:
-            covering.cover(request.image, part, crops.frame_of(part), 'fill').lay_over(done.image)
+            done.lay_over(covering.cover(request.image, part, crops.frame_of(part), 'fill'))
       yield done.image
 
   def _count(self, index: int, tracked: Tracked, decision: Decision) -> None:
