@@ -61,7 +61,8 @@ def appearance_condition(images: jax.Array, sigma_fraction: float) -> jax.Array:
 
   Args:
     images: float32 [b, h, w, 3] in [-1, 1].
-    sigma_fraction: standard deviation as a share of the crop's side; .07 is 9 px at 128.
+    sigma_fraction: standard deviation as a share of the crop's side, of bodies of its height; .07
+      is 9 px at 128.
 
   Returns:
     float32 [b, h, w, 3] in [-1, 1].

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from anon_jax.evaluation.boxes import overlap
-from anon_jax.evaluation.detection_rate import Detections, detection_rate
-from anon_jax.evaluation.intervals import bootstrap_mean
+from anon_jax.evaluation.detection_rate import Detections, detection_rate, found_again
+from anon_jax.evaluation.intervals import bootstrap_mean, share_of, wilson
 
 NOTHING = Detections(np.zeros((0, 4)), np.zeros(0))
 
@@ -58,3 +58,32 @@ def test_people_with_more_pictures_weigh_more():
   values, people = np.array([1.0, 0, 0, 0]), np.array([1, 2, 2, 2])
   found = bootstrap_mean(values, groups=people)
   assert (found['mean'], found['low'], found['high']) == (0.25, 0.0, 1.0)
+
+
+def test_pictures_are_told_one_by_one_and_count_only_with_a_face_before():
+  face, weak = (0, 0, 10, 10, 0.95), (0, 0, 10, 10, 0.3)
+  found = found_again(
+    [_found(face), _found(weak), _found(face)], [_found(face)] * 2 + [NOTHING], 0.5
+  )
+  assert found.counted.tolist() == [True, False, True]
+  assert found.same_place.tolist() == found.any.tolist() == [True, False, False]
+
+
+def test_wilsons_interval_is_that_of_its_formula():
+  # n / (n + z^2) of eight successes in eight; 5 of 10 is in every table
+  assert wilson(1.0, 8) == (pytest.approx(8 / (8 + 1.959964**2), abs=1e-6), 1.0)
+  assert wilson(0.0, 8) == (0.0, pytest.approx(1.959964**2 / (8 + 1.959964**2), abs=1e-6))
+  assert wilson(0.5, 10) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
+  for share, count in ((0.5, 0), (1.5, 3)):
+    with pytest.raises(ValueError, match='expected a share in'):
+      wilson(share, count)
+
+
+def test_a_share_of_all_or_of_none_is_as_sure_as_there_are_people():
+  people = np.repeat(np.arange(4), 5)
+  every = share_of(np.ones(20, bool), people)
+  assert (every['mean'], every['low'], every['high']) == (1.0, wilson(1.0, 4)[0], 1.0)
+  assert share_of(np.zeros(20, bool))['high'] == wilson(0.0, 20)[1]
+  some = np.arange(20) < 5
+  assert share_of(some, people) == bootstrap_mean(some, groups=people)
+  assert np.isnan(share_of(np.zeros(0, bool))['low'])

@@ -83,6 +83,7 @@ def _frames(path):
   [
     (['camera:0', 'a.png', '-o', 'out'], 'a live picture is taken alone'),
     (['camera:0', '--in-place'], '--in-place is for files'),
+    (['camera:0', '-o', 'a.mp4', '--region', 'body', '--masks', 'm'], '--region body is for files'),
     (['camera:0', '-o', 'a.mp4', '--keep-audio'], '--keep-audio is for files'),
     (['camera:0', '-o', 'a.mp4', '--delay', '31'], '--delay 31 is too long'),
     (['camera:0', '-o', 'a.mp4', '--delay', '0'], 'no number of seconds above 0'),

@@ -7,7 +7,7 @@ from test_anonymizer import NEW, Fake
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.covering import FILL
 from anon_jax.inference.faces import Face
-from anon_jax.inference.replacing import Replacing
+from anon_jax.inference.replacing import Ready, Replacing
 from anon_jax.inference.track import Tracked
 from anon_jax.inference.tracking import TrackedFrame
 from anon_jax.inference.video_reading import Frame
@@ -30,7 +30,7 @@ def _replaced(faces, fake=None, method='synthesize'):
     lambda index, each, made: counted.append((each.track, made.action, made.reason)),
   )
   followed = TrackedFrame(0, False, tuple(faces))
-  (image,) = replacing([(Frame(PICTURE, 0, 0), followed)])
+  (image,) = replacing([Ready(Frame(PICTURE, 0, 0), followed)])
   return image, counted
 
 
@@ -86,7 +86,11 @@ def test_faces_of_tracks_that_are_over_are_forgotten():
   frame = Frame(PICTURE, 0, 0)
 
   def replace(track):
-    list(replacing([(frame, TrackedFrame(0, False, (Tracked(track, SURE, (SURE,), 'detected'),)))]))
+    list(
+      replacing(
+        [Ready(frame, TrackedFrame(0, False, (Tracked(track, SURE, (SURE,), 'detected'),)))]
+      )
+    )
     return fake.controls[-1]
 
   first = replace(3)

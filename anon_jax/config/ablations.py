@@ -7,11 +7,13 @@ A and D_A in the meanings of shared fields stand for the one generator and its d
 from collections.abc import Mapping
 from typing import Any
 
-from anon_jax.config import anonymize, harmonize
+from anon_jax.config import anonymize, bodies, every_stage, harmonize
 from anon_jax.config.field import ConfigError, Field
 
-FIELDS: dict[str, Field] = anonymize.FIELDS | {
-  name: harmonize.FIELDS[name] for name in ('condition_sigma', 'feather')
+FIELDS: dict[str, Field] = {
+  **{name: field for name, field in anonymize.FIELDS.items() if name not in bodies.FIELDS},
+  **{name: harmonize.FIELDS[name] for name in ('condition_sigma', 'feather')},
+  'dataset': every_stage.FIELDS['dataset'],  # the paper has ablations of faces only
 }
 
 # What makes a run that a test can wait for.

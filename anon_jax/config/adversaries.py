@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from anon_jax.config import bodies
 from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
 
 WEIGHTS_DIR = Field(
@@ -51,9 +52,9 @@ def discriminator(name: str) -> dict[str, Field]:
 def check_discriminator(values: Mapping[str, Any]) -> None:
   """Refuses pictures that are too small for the discriminator."""
   smallest = 2 ** (values['discriminator_layers'] + values['discriminator_scales'])
-  if values['image_size'] < smallest:
+  if bodies.width_of(values) < smallest:
     raise ConfigError(
       f'config.image_size={values["image_size"]} is too small for discriminator_layers='
       f'{values["discriminator_layers"]} at {values["discriminator_scales"]} scales; '
-      f'use at least {smallest}, or fewer of either.'
+      f'use at least {smallest * bodies.aspect_of(values)}, or fewer of either.'
     )

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anon_jax.config import adversaries, identity
+from anon_jax.config import adversaries, bodies, identity
 from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
 
 _SIZES = (32, 64, 128, 256, 512)
 
 FIELDS: dict[str, Field] = identity.BATCHES | {
+  'dataset': bodies.DATASET,
   'preset': Field(
     'base',
     "Width of A and I: 'base', 'small' (a quarter of the FLOPs), 'tiny' (tests).",
@@ -19,6 +20,7 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
     False,
     'Show A and D_A brows and nose as skin: they come from the control identity alone then.',
   ),
+  **bodies.FIELDS,
   'remat': adversaries.REMAT,
   'identity_from': Field(
     '',

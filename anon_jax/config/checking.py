@@ -7,6 +7,7 @@ from typing import Any
 
 import ml_collections
 
+from anon_jax.config import bodies
 from anon_jax.config.field import ConfigError, Field
 from anon_jax.config.stages import EVALUATIONS, STAGES, StageFields
 
@@ -18,13 +19,13 @@ def defaults(stage: str) -> ml_collections.ConfigDict:
 
 
 def tiny(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Returns a copy of a config that a test can run in seconds, on procedural faces."""
+  """Returns a copy of a config that a test can run in seconds, on procedural faces or bodies."""
   config = config.copy_and_resolve_references()
   if config.stage in EVALUATIONS:
     config.update(EVALUATIONS[config.stage].tiny)
     return config
   config.update(
-    dataset='procedural_faces',
+    dataset='procedural_bodies' if bodies.of_bodies(config) else 'procedural_faces',
     manual_dir='',
     crop=1.0,
     procedural_faces=24,
@@ -128,21 +129,21 @@ def _check_training(values: Mapping[str, Any], devices: int) -> None:
       f'config.skip_spikes={values["skip_spikes"]} would leave out what is usual; give 0 for none, '
       'or more than 1, for example 6.'
     )
-  raw = values['manual_dir']
-  if values['dataset'] == 'procedural_faces':
+  raw, dataset = values['manual_dir'], values['dataset']
+  drawn = dataset in ('procedural_faces', 'procedural_bodies')
+  if drawn:
     if raw:
+      kind = 'body_folder' if bodies.of_bodies(values) else 'face_folder'
       raise ConfigError(
-        f'config.manual_dir={raw!r} is not used by dataset=procedural_faces; set config.dataset to '
-        'the kind of data that are there, for example face_folder.'
+        f'config.manual_dir={raw!r} is not used by dataset={dataset}; set config.dataset to '
+        f'the kind of data that are there, for example {kind}.'
       )
     if values['image_size'] > 1024:
       raise ConfigError(
-        f'config.image_size={values["image_size"]} is more than procedural_faces can draw; '
+        f'config.image_size={values["image_size"]} is more than {dataset} can draw; '
         'use at most 1024, or another dataset.'
       )
-  if (
-    values['dataset'] != 'procedural_faces' and raw and not pathlib.Path(raw).expanduser().is_dir()
-  ):
+  if not drawn and raw and not pathlib.Path(raw).expanduser().is_dir():
     raise ConfigError(
       f'config.manual_dir={raw!r} is not a folder; give the folder that holds the raw files of '
       f'{values["dataset"]} (docs/data.md shows its layout).'

@@ -4,22 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from anon_jax.config.adversaries import WEIGHTS_DIR
-from anon_jax.config.field import Field, at_least, between, one_of
+from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
 
 RECOGNISERS = ('mobilefacenet', 'facenet_vggface2', 'facenet_casia')
 
 COMMON: dict[str, Field] = {
   'manual_dir': Field('', 'Folder of the raw files.'),
-  'weights_from': Field('', "Folder of exported networks; empty takes the package's own."),
   'weights_dir': WEIGHTS_DIR,
-  'recogniser': Field(
-    'mobilefacenet', 'Recogniser that decides who is who.', **one_of(*RECOGNISERS)
-  ),
   'others': Field(
     '', "Further rows of other systems' pictures: `name=folder, ...`, named as the originals are."
   ),
-  'batch_size': Field(32, 'Faces in a batch; results do not depend on it.', **at_least(1)),
+  'batch_size': Field(32, 'Pictures in a batch; results do not depend on it.', **at_least(1)),
   'seed': Field(0, 'Seed of samples and of the draws of control identities.', **at_least(0)),
+}
+# What all evaluations of faces have besides.
+FACES: dict[str, Field] = {
+  'weights_from': Field('', "Folder of exported networks; empty takes the package's own."),
+  'recogniser': Field(
+    'mobilefacenet', 'Recogniser that decides who is who.', **one_of(*RECOGNISERS)
+  ),
 }
 _DETECTOR: dict[str, Field] = {
   'detector': Field(
@@ -110,6 +113,83 @@ VIDEO: dict[str, Field] = _DETECTOR | {
     'empty: nobody.',
   ),
 }
+
+POSES: dict[str, Field] = _DETECTOR | {
+  'dataset': Field(
+    'fasseg',
+    "Data set in `manual_dir`: the paper's aflw2000, or fasseg, whose multi-pose part stands in "
+    'for it.',
+    **one_of('fasseg', 'aflw2000'),
+  ),
+  'edges': Field('15, 45, 75', 'Where bins of the size of yaw begin, degrees with commas between.'),
+  'seen': Field(
+    False,
+    "Also measure fasseg's training persons, which S has seen, in tables of their own: more poses.",
+  ),
+  'pictures': Field(0, 'Pictures at most, drawn by the seed; 0 takes all.', **at_least(0)),
+}
+BODIES: dict[str, Field] = {
+  'masks': Field(
+    '',
+    'Folder of masks, not black on the one person, named as the frames in `manual_dir` are '
+    '(SEQUENCE/NAME.png, or NAME.png for a single sequence); empty: `manual_dir` holds DAVIS 2016.',
+  ),
+  'detector': Field(
+    'hog',
+    "Detector of people: OpenCV's HOG; without OpenCV its columns are left out.",
+    **one_of('hog', 'none'),
+  ),
+  'segmenter': Field(
+    'prismanet',
+    'Network that finds the people of portraits, asked about the place where the person is; '
+    'without its file in `weights_dir` its columns are left out.',
+    **one_of('prismanet', 'none'),
+  ),
+  'body_identity': Field(
+    '',
+    'Workdir of an identity run on bodies, or folder of exported networks with its I; empty: '
+    'colours alone say who is alike.',
+  ),
+  'gallery': Field(
+    '',
+    'Folder of Clothing Co-Parsing, whose people stand beside those of the frames; empty: nobody.',
+  ),
+  'gap': Field(
+    10,
+    'Frames that two frames of one person are apart, at least, to count as others.',
+    **at_least(1),
+  ),
+  'block': Field(10, 'Consecutive frames that are drawn together for intervals.', **at_least(1)),
+  'frames': Field(
+    0, 'Frames of each sequence at most, the first ones; 0 takes all.', **at_least(0)
+  ),
+}
+
+
+def read_edges(text: str) -> tuple[float, ...]:
+  """Reads where bins of the size of yaw begin: degrees with commas between.
+
+  Raises:
+    ConfigError: no numbers between 0 and 180, or not in rising order.
+  """
+  try:
+    found = tuple(float(part) for part in text.split(',') if part.strip())
+  except ValueError:
+    found = (float('nan'),)
+  if not all(low < high for low, high in zip((0.0, *found), (*found, 180.0), strict=True)):
+    raise ConfigError(
+      f'config.edges={text!r} cannot be used; give rising degrees above 0, such as 15, 45, 75.'
+    )
+  return found
+
+
+def poses_together(values: Mapping[str, Any]) -> None:
+  """Refuses bins that are none, and people that S has seen where it was trained on nobody."""
+  read_edges(values['edges'])
+  if values['seen'] and values['dataset'] != 'fasseg':
+    raise ConfigError(
+      f'config.seen=True: no network was trained on {values["dataset"]}; give --config.seen=False.'
+    )
 
 
 def nothing_together(values: Mapping[str, Any]) -> None:

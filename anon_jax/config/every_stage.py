@@ -29,7 +29,8 @@ FIELDS: dict[str, Field] = {
   ),
   'crop': Field(
     1.0,
-    'Side of the central square that is used, as a share of the stored picture.',
+    'Side of the central square that is used, as a share of the stored picture; of bodies the '
+    'height of a rectangle.',
     **between(0.1, 1.0),
     measured=True,
   ),
@@ -46,7 +47,7 @@ FIELDS: dict[str, Field] = {
   'flip': Field(True, 'Mirror half of the training pictures.'),
   'procedural_faces': Field(
     2000,
-    'Pictures of `procedural_faces`, a tenth more for evaluation.',
+    'Pictures of `procedural_faces` or `procedural_bodies`, a tenth more for evaluation.',
     **at_least(1),
     measured=True,
   ),
@@ -55,7 +56,11 @@ FIELDS: dict[str, Field] = {
     'Folder of exported networks that this run starts from; empty starts from random parameters.',
     measured=True,
   ),
-  'image_size': Field(128, "Side of the networks' output in pixels.", **multiple_of(16)),
+  'image_size': Field(
+    128,
+    "Side of the networks' output in pixels; of bodies the height, which is twice the width.",
+    **multiple_of(16),
+  ),
   'batch_size': Field(
     32, 'Examples a step over all devices and hosts.', **at_least(1), measured=True
   ),

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anon_jax.config import adversaries
+from anon_jax.config import adversaries, bodies
 from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
 
 FIELDS: dict[str, Field] = {
+  'dataset': bodies.DATASET,
   'preset': Field(
     'base',
     "Width of H: 'base', 'small' (a quarter of the FLOPs), 'tiny' (tests).",
@@ -18,7 +19,9 @@ FIELDS: dict[str, Field] = {
     **one_of(1, 2, 4),
   ),
   'condition_sigma': Field(
-    0.07, 'Blur of the appearance condition, as a share of the side.', **between(0.005, 0.5)
+    0.07,
+    'Blur of the appearance condition, as a share of the side, of bodies of the height.',
+    **between(0.005, 0.5),
   ),
   'softness': Field(
     0.0,
@@ -43,10 +46,12 @@ TINY = adversaries.TINY
 
 def check_together(values: Mapping[str, Any]) -> None:
   """Refuses fields that are fine one by one and not together."""
-  inner = values['image_size'] // values['upscale']
+  bodies.check_together(values)
+  inner = bodies.width_of(values) // values['upscale']
   if inner % 16:
+    wide = ' in width' if bodies.of_bodies(values) else ''
     raise ConfigError(
       f'config.image_size={values["image_size"]} with config.upscale={values["upscale"]} gives '
-      f'inputs of {inner} px, which must be a multiple of 16.'
+      f'inputs of {inner} px{wide}, which must be a multiple of 16.'
     )
   adversaries.check_discriminator(values)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anon_jax.config import adversaries
+from anon_jax.config import adversaries, bodies
 from anon_jax.config.field import ConfigError, Field, at_least, between, one_of
 
 # How batches are drawn; the stages that paint control identities draw them in the same way.
@@ -20,10 +20,16 @@ BATCHES: dict[str, Field] = {
     'nobody may have fewer than that.',
     **at_least(1),
   ),
+  'repeat_images': Field(
+    False,
+    'Draw a picture several times where an identity has fewer than `images_per_identity`: its crops '
+    'differ by `crop_jitter` and `flip`.',
+  ),
   'weights_dir': adversaries.WEIGHTS_DIR,
 }
 
 FIELDS: dict[str, Field] = BATCHES | {
+  'dataset': bodies.DATASET,
   'preset': Field(
     'base',
     "Width of I: 'base' (ResNet-18's), 'small' (a half), 'tiny' (tests).",
@@ -60,6 +66,7 @@ TINY = TINY_BATCHES | {'preset': 'tiny'}
 
 def check_together(values: Mapping[str, Any]) -> None:
   """Refuses fields that are fine one by one and not together."""
+  bodies.check_together(values)
   identities, images = values['identities_per_batch'], values['images_per_identity']
   if identities * images != values['batch_size']:
     raise ConfigError(

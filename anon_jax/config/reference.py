@@ -21,7 +21,8 @@ def reference() -> str:
   parts = [_HEAD, _table('Every training config', every_stage.FIELDS)]
   parts += _own_tables('stage', STAGES, every_stage.FIELDS)
   parts.append(_table('Every evaluation config', evaluations.COMMON))
-  parts += _own_tables('evaluation', EVALUATIONS, evaluations.COMMON)
+  parts.append(_table('Every evaluation of faces', evaluations.FACES))
+  parts += _own_tables('evaluation', EVALUATIONS, evaluations.COMMON | evaluations.FACES)
   return '\n'.join(parts)
 
 

@@ -60,7 +60,7 @@ STAGES: dict[str, StageFields] = {
 _FEW = {'each': 2, 'diversity_pictures': 1, 'diversity_outputs': 2}
 EVALUATIONS: dict[str, StageFields] = {
   f'evaluate_{name}': StageFields(
-    evaluations.COMMON | own, evaluations.nothing_together, tiny, extends
+    evaluations.COMMON | evaluations.FACES | own, evaluations.nothing_together, tiny, extends
   )
   for name, own, tiny, extends in (
     ('lfw', evaluations.LFW, {'pairs': 2}, ''),
@@ -72,3 +72,11 @@ EVALUATIONS: dict[str, StageFields] = {
     ('video', evaluations.VIDEO, {'frames': 8}, ''),
   )
 }
+EVALUATIONS['evaluate_poses'] = StageFields(
+  evaluations.COMMON | evaluations.FACES | evaluations.POSES,
+  evaluations.poses_together,
+  {'pictures': 4},
+)
+EVALUATIONS['evaluate_bodies'] = StageFields(
+  evaluations.COMMON | evaluations.BODIES, evaluations.nothing_together, {'frames': 4}
+)

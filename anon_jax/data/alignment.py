@@ -24,7 +24,7 @@ from PIL import Image
 
 from anon_jax.data.errors import DatasetError
 
-_BOX_HEIGHT = 2.87
+BOX_HEIGHT = 2.87  # in distances from the eyes to the mouth
 _BOX_CENTRE = 0.30
 CROP_SIDE = 1.6  # in heights of the face box
 
@@ -64,7 +64,7 @@ def crop_frame(points: Points) -> tuple[np.ndarray, float, np.ndarray, np.ndarra
   axis_y = np.array([-axis_x[1], axis_x[0]])
   if axis_y @ down < 0:  # the list names the eyes from right to left
     axis_x, axis_y = -axis_x, -axis_y
-  return eyes + _BOX_CENTRE * down, CROP_SIDE * _BOX_HEIGHT * distance, axis_x, axis_y
+  return eyes + _BOX_CENTRE * down, CROP_SIDE * BOX_HEIGHT * distance, axis_x, axis_y
 
 
 def cut_crop(

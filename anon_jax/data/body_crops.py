@@ -8,7 +8,7 @@ from anon_jax.data import body_classes, joints, pictures
 
 ASPECT = 2  # height of a crop by its width: 256 x 128
 # A person's box fills this share of a crop's height, or of its width if that is what it fills.
-_FILL = 0.85
+FILL = 0.85
 # A stored crop reaches this much farther than a crop, so that crops can be moved and scaled. A
 # `BodyView` takes CROP of it.
 _ROOM = 1.25
@@ -62,7 +62,7 @@ def stored_region(box: tuple[int, int, int, int]) -> Region:
     box: left, top, right, bottom (exclusive) of the person.
   """
   left, top, right, bottom = box
-  height = max(bottom - top, ASPECT * (right - left)) / _FILL * _ROOM
+  height = max(bottom - top, ASPECT * (right - left)) / FILL * _ROOM
   width = max(round(height / ASPECT), 1)
   return Region(
     round((left + right - width) / 2),

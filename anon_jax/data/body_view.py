@@ -11,7 +11,7 @@ from anon_jax.data.pipeline import Example
 
 @dataclasses.dataclass(frozen=True)
 class BodyView:
-  """Cuts crops that are twice as high as wide, with their joints.
+  """Cuts crops that are twice as high as wide, with their joints where they are given.
 
   Attributes:
     height: of the result in pixels; its width is half of it.
@@ -19,18 +19,20 @@ class BodyView:
     jitter: largest change of the rectangle's size, as a share of it; its place changes by up to
       half of that, within the stored picture.
     flip: mirror half of the pictures; left joints become right ones.
-    parts: keep the parts that the data set labels; else every pixel of a person is `person`, as in
-      data sets without parts.
+    parts: share of the random crops that keep the parts that the data set labels; in the others
+      every pixel of a person is `person`, as in data sets without parts. Fixed crops keep them
+      unless it is 0.
   """
 
   height: int
   fraction: float = body_crops.CROP
   jitter: float = 0.0
   flip: bool = False
-  parts: bool = True
+  parts: float = 1.0
 
   def fixed(self, image: np.ndarray, body_map: np.ndarray, person_joints: np.ndarray) -> Example:
     """Cuts the central rectangle, as evaluation does."""
+    body_map = body_map if self.parts else body_classes.without_parts(body_map)
     return self._cut(image, body_map, person_joints, 1.0, 0.0, 0.0, mirrored=False)
 
   def random(
@@ -43,6 +45,8 @@ class BodyView:
     """Cuts a jittered rectangle and mirrors it now and then, as training does."""
     scale, dx, dy = self.jitter * rng.uniform(-1, 1, 3)
     mirrored = self.flip and rng.random() < 0.5
+    if rng.random() >= self.parts:
+      body_map = body_classes.without_parts(body_map)
     return self._cut(image, body_map, person_joints, 1 + scale, dx / 2, dy / 2, mirrored=mirrored)
 
   def _cut(
@@ -70,8 +74,6 @@ class BodyView:
     cut = joints.moved(person_joints, left, top, size[0] / width, size[1] / height)
     if mirrored:
       pixels, classes, cut = pixels[:, ::-1], classes[:, ::-1], joints.mirrored(cut, size[0])
-    if not self.parts:
-      classes = body_classes.without_parts(classes)
     return {
       'image': np.ascontiguousarray(pixels),
       'map': np.ascontiguousarray(classes),

@@ -43,7 +43,8 @@ class _Draw:
     epoch, number = divmod(batch, len(self._groups) // self._identities)
     group = self._groups[self._epoch_order(epoch)[number * self._identities + row]]
     rng = np.random.default_rng((self._seed, _PICTURE_STREAM, batch, row))
-    return int(rng.choice(group, self._images, replace=False)[picture])
+    # Whoever has too few comes with the same picture in several crops.
+    return int(rng.choice(group, self._images, replace=len(group) < self._images)[picture])
 
   def _epoch_order(self, epoch: int) -> np.ndarray:
     kept, order = self._order  # read at once: other threads may replace it meanwhile
@@ -86,6 +87,7 @@ def identity_dataset(
   images_per_identity: int,
   seed: int,
   min_images: int = 1,
+  repeat_images: bool = False,
   shard: Shard = _ALONE,
   workers: int = 0,
   threads: int = 4,
@@ -103,6 +105,8 @@ def identity_dataset(
     seed: of the order, of the pictures and of the augmentation.
     min_images: identities with fewer pictures are left out; at least K, or nobody may have fewer
       than K.
+    repeat_images: an identity with fewer than K pictures comes with some of them repeated, each
+      time cut anew.
     shard: this process's share; P x K is a multiple of the hosts.
     workers: reading processes, as in `pipeline.train_dataset`.
     threads: reading threads where `workers` is 0.
@@ -112,8 +116,8 @@ def identity_dataset(
     `identity_class` int32 [b]: place of the identity in `identity_numbers`.
 
   Raises:
-    ValueError: an example without identity, an identity with fewer than K pictures, fewer than P
-      identities, or a batch that does not divide over the hosts.
+    ValueError: an example without identity, an identity with fewer than K pictures that are not to
+      be repeated, fewer than P identities, or a batch that does not divide over the hosts.
   """
   if identities_per_batch < 1 or images_per_identity < 1:
     raise ValueError(
@@ -121,7 +125,7 @@ def identity_dataset(
       f'expected 1 or more of both.'
     )
   groups = _groups(source, min_images)
-  _check_counts(groups, identities_per_batch, images_per_identity)
+  _check_counts(groups, identities_per_batch, 1 if repeat_images else images_per_identity)
   draw = _Draw(list(groups.values()), identities_per_batch, images_per_identity, seed)
   dataset = pipeline.batches_of(
     grain.MapDataset.range(_ENDLESS).seed(seed).map(draw),
@@ -162,7 +166,7 @@ def _check_counts(groups: Mapping[int, np.ndarray], identities: int, images: int
     more = f' (and {len(few) - 1} more identities)' if len(few) > 1 else ''
     raise ValueError(
       f'Identity {number} has {count} picture(s){more}, but images_per_identity={images}; set '
-      f'min_images={images} to leave such identities out.'
+      f'min_images={images} to leave such identities out, or repeat_images.'
     )
   if len(groups) < identities:
     raise ValueError(

@@ -174,7 +174,7 @@ def _read_splits(path: pathlib.Path, names: list[str]) -> dict[str, str]:
 
 
 def read_lines(path: pathlib.Path) -> dict[int, list[Line]]:
-  """Reads `time_frame id class_id img_height img_width rle` lines.
+  """Reads `time_frame id class_id img_height img_width rle` lines as MOTS numbers them.
 
   Returns:
     Picture's number -> its annotations, in the order of the file; no masks are decoded.
@@ -182,6 +182,23 @@ def read_lines(path: pathlib.Path) -> dict[int, list[Line]]:
   Raises:
     DatasetError: a line is laid out otherwise, or one picture has an instance twice.
   """
+  frames = read_any_lines(path)
+  for line in (line for lines in frames.values() for line in lines):
+    if line.kind not in (CAR, PEDESTRIAN, IGNORED):
+      raise DatasetError(
+        f'{line.where} has class {line.kind}; expected {CAR} (car), {PEDESTRIAN} (pedestrian) or '
+        f'{IGNORED} (ignored).'
+      )
+    if line.instance // KIND != line.kind:
+      raise DatasetError(
+        f'{line.where} has instance {line.instance} of class {line.kind}; expected class x {KIND} '
+        f'+ a number below {KIND}.'
+      )
+  return frames
+
+
+def read_any_lines(path: pathlib.Path) -> dict[int, list[Line]]:
+  """Reads the same lines with classes and instances of any numbers; see `read_lines`."""
   frames: dict[int, list[Line]] = {}
   for number, text in enumerate(pictures.read_lines(path), 1):
     where = f'{path}, line {number}'
@@ -191,16 +208,6 @@ def read_lines(path: pathlib.Path) -> dict[int, list[Line]]:
         f'{where} is {text[:60]!r}; expected `time_frame id class_id img_height img_width rle`.'
       )
     frame, instance, kind, height, width = map(int, fields[:5])
-    if kind not in (CAR, PEDESTRIAN, IGNORED):
-      raise DatasetError(
-        f'{where} has class {kind}; expected {CAR} (car), {PEDESTRIAN} (pedestrian) or {IGNORED} '
-        '(ignored).'
-      )
-    if instance // KIND != kind:
-      raise DatasetError(
-        f'{where} has instance {instance} of class {kind}; expected class x {KIND} + a number '
-        f'below {KIND}.'
-      )
     lines = frames.setdefault(frame, [])
     if any(line.instance == instance for line in lines):
       raise DatasetError(f'{where} names instance {instance} a second time in picture {frame}.')

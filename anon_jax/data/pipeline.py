@@ -151,6 +151,9 @@ class _Subset:
   def __repr__(self) -> str:
     return f'{len(self)} of {self._source!r}'
 
+  def has_joints(self) -> np.ndarray:
+    return self._source.has_joints()[self._positions]
+
   def identity_labels(self) -> np.ndarray:
     return self._source.identity_labels()[self._positions]
 

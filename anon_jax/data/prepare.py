@@ -247,6 +247,10 @@ class SplitSource:
     """Tells which examples have a semantic map, bool [n]; pictures are not decoded."""
     return np.array([bool(self._source[i]['has_map']) for i in range(len(self))])
 
+  def has_joints(self) -> np.ndarray:
+    """Tells of which persons joints are known, bool [n]; of a data set of faces of none."""
+    return np.array([bool(self._source[i].get('has_joints')) for i in range(len(self))])
+
   def identity_labels(self) -> np.ndarray:
     """Returns the identity of each example, int64 [n], -1 when unknown, decoding no picture."""
     return np.array([int(self._source[i]['identity']) for i in range(len(self))], np.int64)

@@ -286,7 +286,7 @@ def own_identity_l1(
     classes = np.minimum(np.searchsorted(numbers, batch['identity']), len(numbers) - 1)
     counted = (batch['_mask'] > 0) & (numbers[classes] == batch['identity'])
     counted &= np.asarray(proxy.foreground_mask(jnp.asarray(batch['map']))).any(axis=(1, 2, 3))
-    shown = {name: batch[name] for name in ('image', 'map')}
+    shown = {name: batch[name] for name in ('image', 'map', 'joints') if name in batch}
     values.append(np.asarray(measure(params, shown, classes.astype(np.int32)))[counted])
   found = np.concatenate(values)
   return {'count': len(found), **bootstrap_mean(found)}

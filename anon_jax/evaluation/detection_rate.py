@@ -25,6 +25,49 @@ class Detections(NamedTuple):
   scores: np.ndarray
 
 
+class FoundAgain(NamedTuple):
+  """Of each picture, bool [n].
+
+  Attributes:
+    counted: the original has a face; where it has none, the others are False.
+    same_place: the output has one that overlaps it by a half or more.
+    any: the output has one anywhere.
+  """
+
+  counted: np.ndarray
+  same_place: np.ndarray
+  any: np.ndarray
+
+
+def found_again(
+  originals: Sequence[Detections], outputs: Sequence[Detections], score: float
+) -> FoundAgain:
+  """Says of each picture whether its face is found again.
+
+  The face of an original is the one with the highest score.
+
+  Args:
+    originals: of each picture.
+    outputs: of its anonymized version.
+    score: from which a face counts, for both.
+
+  Raises:
+    ValueError: numbers of pictures differ.
+  """
+  if len(originals) != len(outputs):
+    raise ValueError(f'{len(originals)} originals and {len(outputs)} outputs.')
+  found = FoundAgain(*np.zeros((3, len(originals)), bool))
+  for place, (before, after) in enumerate(zip(originals, outputs, strict=True)):
+    if not (before.scores >= score).any():
+      continue
+    box = before.boxes[int(np.argmax(before.scores))]
+    faces = after.boxes[after.scores >= score]
+    found.counted[place] = True
+    found.same_place[place] = any(overlap(box, each) >= _SAME for each in faces)
+    found.any[place] = len(faces) > 0
+  return found
+
+
 def detection_rate(
   originals: Sequence[Detections],
   outputs: Sequence[Detections],
@@ -33,8 +76,7 @@ def detection_rate(
 ) -> dict[str, Any]:
   """Share of pictures in which the face is found again.
 
-  Pictures in whose original no face is found do not count. The face of an original is the one with
-  the highest score.
+  Pictures in whose original no face is found do not count.
 
   Args:
     originals: of each picture.
@@ -49,20 +91,11 @@ def detection_rate(
   Raises:
     ValueError: numbers of pictures differ.
   """
-  if len(originals) != len(outputs):
-    raise ValueError(f'{len(originals)} originals and {len(outputs)} outputs.')
-  again, some, counted = [], [], []
-  for place, (before, after) in enumerate(zip(originals, outputs, strict=True)):
-    if not (before.scores >= score).any():
-      continue
-    box = before.boxes[int(np.argmax(before.scores))]
-    found = after.boxes[after.scores >= score]
-    again.append(any(overlap(box, each) >= _SAME for each in found))
-    some.append(len(found) > 0)
-    counted.append(place if groups is None else groups[place])
-  who = None if groups is None else np.array(counted)
+  found = found_again(originals, outputs, score)
+  counted = found.counted
+  who = None if groups is None else np.asarray(groups)[counted]
   return {
-    'pictures': len(again),
-    'same_place': bootstrap_mean(np.array(again), groups=who),
-    'any': bootstrap_mean(np.array(some), groups=who),
+    'pictures': int(counted.sum()),
+    'same_place': bootstrap_mean(found.same_place[counted], groups=who),
+    'any': bootstrap_mean(found.any[counted], groups=who),
   }

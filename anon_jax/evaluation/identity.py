@@ -80,7 +80,7 @@ def measure_embedded(
   for i in range(len(batches)):
     batch = batches[i]
     real = batch['_mask'] > 0
-    shown = {name: batch[name] for name in ('image', 'map')}
+    shown = {name: batch[name] for name in ('image', 'map', 'joints') if name in batch}
     found.append(np.asarray(embed(params, shown))[real])
     labels.append(batch['identity'][real])
   return measure(np.concatenate(found), np.concatenate(labels))

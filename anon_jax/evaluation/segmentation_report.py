@@ -37,13 +37,14 @@ def write_report(
     'persons are unknown).',
   ]
   for dataset, result in results.items():
-    lines += ['', f'## {dataset}', '', *_table(result)]
+    lines += ['', f'## {dataset}', '', *table(result)]
   path = workdir / 'results.md'
   write_whole(path, ('\n'.join(lines) + '\n').encode())
   return path
 
 
-def _table(result: Mapping[str, Any]) -> list[str]:
+def table(result: Mapping[str, Any]) -> list[str]:
+  """Returns a Markdown table of a `summary` and of those in its `groups`."""
   classes = [name for name in semantic.CLASSES if name in result['iou']]
   lines = [
     f'| pictures | number | persons | mean IoU | {" | ".join(classes)} |',

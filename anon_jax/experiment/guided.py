@@ -10,15 +10,18 @@ import numpy as np
 
 from anon_jax import compiling, parallel
 from anon_jax import train as training
-from anon_jax.evaluation import anonymization, anonymization_report, crop_recognition
+from anon_jax.config import bodies
+from anon_jax.data import joints
+from anon_jax.evaluation import anonymization, anonymization_report
 from anon_jax.evaluation import identity as identity_evaluation
 from anon_jax.experiment import identities, networks, pretrained, sources
 from anon_jax.experiment.identities import IdentitySources
-from anon_jax.experiment.identity import RECOGNISER
+from anon_jax.experiment.identity import load_recogniser
 from anon_jax.experiment.parts import Experiment
 from anon_jax.losses.diffaugment import DiffAugment
 from anon_jax.nets import anonymization as nets
 from anon_jax.nets import identity
+from anon_jax.nets.body_anonymization import BodyAnonymizationNet
 from anon_jax.state import TrainState
 from anon_jax.steps.guided_parts import Nets
 from anon_jax.steps.stage import Stage
@@ -33,6 +36,7 @@ MakeStage = Callable[[Any, int, Any], Stage]
 def build(config: Any, workdir: pathlib.Path, make_stage: MakeStage) -> Experiment:
   """Opens the data and builds the stage of a config."""
   opened = identities.open_sources(config, maps=True)
+  sources.require_joints(config, opened.train)
   numbers = identities.numbers_of(config, opened.train)
   dataset = identities.train_batches(config, opened.train)
   stage = make_stage(config, len(numbers), _pretrained_identity(config, workdir))
@@ -67,15 +71,20 @@ def make_nets(config: Any, count: int) -> tuple[Nets, Any]:
   """
   dtype = sources.compute_dtype(config.dtype)
   frozen, frozen_params = networks.load_perceptual(config)
-  generator = nets.AnonymizationNet(
-    count,
-    nets.widths_for(config.preset, config.image_size),
-    nets.HIDDEN[config.preset],
-    spectral=config.spectral,
-    coarse=config.coarse_map,
-    dtype=dtype,
-    remat=config.remat,
-  )
+  shape: dict[str, Any] = {
+    'identities': count,
+    'widths': nets.widths_for(config.preset, config.image_size),
+    'hidden': nets.HIDDEN[config.preset],
+    'spectral': config.spectral,
+    'dtype': dtype,
+    'remat': config.remat,
+  }
+  generator: nets.AnonymizationNet
+  if bodies.of_bodies(config):
+    told = joints.NUM_JOINTS if config.joint_sigma else 0
+    generator = BodyAnonymizationNet(**shape, joints=told)
+  else:
+    generator = nets.AnonymizationNet(**shape, coarse=config.coarse_map)
   discriminator = networks.make_discriminator(config, count)
   judge = identity.IdentityNet(identity.WIDTHS[config.preset], dtype=dtype)
   return Nets(generator, discriminator, judge, frozen), frozen_params
@@ -107,6 +116,8 @@ def options_of(config: Any) -> dict[str, Any]:
     **{name: config[name] for name in _SAME},
     **networks.rates(config),
     'augment': DiffAugment(*strengths),
+    'aspect': bodies.aspect_of(config),
+    'joint_sigma': config.get('joint_sigma', 0.0),
   }
 
 
@@ -118,9 +129,7 @@ def make_evaluate(
   workdir: pathlib.Path,
 ) -> training.Evaluate:
   """Returns a function that measures a state, writes the report and returns scalars."""
-  recogniser, missing = crop_recognition.load_crop_recogniser(
-    RECOGNISER, sources.weights_folders(config), config.face_share
-  )
+  recogniser, missing = load_recogniser(config)
   people = anonymization.People(*opened, numbers, sources.make_view(config))
   sizes = anonymization.Sizes(
     outputs=config.eval_outputs,
@@ -131,13 +140,16 @@ def make_evaluate(
     seed=config.seed,
   )
   own = sources.held_out_batches(config, opened.train)
-  strangers = sources.held_out_batches(config, opened.held_out)
+  paired = identities.with_pairs(opened.held_out)
+  strangers = sources.held_out_batches(config, paired)
   facts = {
     'dataset': config.dataset,
     'split': config.eval_split,
     'image_size': config.image_size,
     'seed': config.seed,
   }
+  if paired is not opened.held_out:
+    facts['pairs'] = 'mirror images'
 
   paint, subject = stage.paint, anonymization_report.SUBJECTS[stage.name]
   assert paint is not None and stage.embed is not None

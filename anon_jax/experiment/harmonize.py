@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from anon_jax import train as training
+from anon_jax.config import bodies
 from anon_jax.evaluation import harmonization, report
 from anon_jax.evaluation.harmonization import Measure
 from anon_jax.experiment import networks, sources
@@ -56,6 +57,7 @@ def options_of(config: Any) -> dict[str, Any]:
   """Returns the options of the step that H has for pictures and for clips."""
   return {
     'image_size': config.image_size,
+    'aspect': bodies.aspect_of(config),
     'sigma_fraction': config.condition_sigma,
     'softness': config.softness,
     'feather': config.feather,

@@ -11,7 +11,7 @@ import numpy as np
 from anon_jax.data import identity_batches, prepare
 from anon_jax.data.errors import DatasetError
 from anon_jax.data.identity_batches import IdentitySource
-from anon_jax.data.procedural import ProceduralFaces
+from anon_jax.data.mirrored import WithMirrorImages
 from anon_jax.experiment import sources
 from anon_jax.telemetry import write_whole
 
@@ -35,13 +35,13 @@ def open_sources(config: Any, *, maps: bool) -> IdentitySources:
   Raises:
     DatasetError: missing or broken data, or no identities.
   """
-  if config.dataset == 'procedural_faces':
-    count, size = config.procedural_faces, config.image_size
+  if config.dataset in sources.DRAWN:
+    draw, count, size = sources.DRAWN[config.dataset], config.procedural_faces, config.image_size
     held_out = max(count // 10, 24)
     # Another seed draws other people too.
     return IdentitySources(
-      ProceduralFaces(count, size, config.seed, _people(count)),
-      ProceduralFaces(held_out, size, config.seed + 2**20, _people(held_out)),
+      draw(count, size, config.seed, _people(count)),
+      draw(held_out, size, config.seed + 2**20, _people(held_out)),
     )
   if maps:
     train, held_out_source = sources.open_sources(config)
@@ -66,6 +66,15 @@ def _known(source: Any, split: str) -> IdentitySource:
       'identity_CelebA.txt (docs/data.md), or take another data set.'
     )
   return source
+
+
+def with_pairs(held_out: IdentitySource) -> IdentitySource:
+  """Returns held-out examples of which I can be asked who is who.
+
+  Where nobody has two pictures each comes with its mirror image.
+  """
+  _, counts = np.unique(held_out.identity_labels(), return_counts=True)
+  return held_out if counts.max() > 1 else WithMirrorImages(held_out)
 
 
 def numbers_of(config: Any, train: IdentitySource) -> np.ndarray:
@@ -94,6 +103,7 @@ def train_batches(config: Any, train: IdentitySource) -> grain.IterDataset:
       images_per_identity=config.images_per_identity,
       seed=config.seed,
       min_images=config.min_images,
+      repeat_images=config.repeat_images,
       shard=sources.this_shard(),
       workers=config.workers,
     )

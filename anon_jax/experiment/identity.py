@@ -7,8 +7,10 @@ from typing import Any
 import jax
 
 from anon_jax import train as training
-from anon_jax.data import pipeline
+from anon_jax.config import bodies
+from anon_jax.data.identity_batches import IdentitySource
 from anon_jax.evaluation import crop_recognition
+from anon_jax.evaluation.crop_recognition import CropRecogniser
 from anon_jax.evaluation import identity as identity_evaluation
 from anon_jax.experiment import identities, networks, sources
 from anon_jax.experiment.parts import Experiment
@@ -18,6 +20,15 @@ from anon_jax.steps.identity import IdentityOptions, make_identity_stage
 from anon_jax.steps.stage import Stage
 
 RECOGNISER = 'mobilefacenet'
+
+
+def load_recogniser(config: Any) -> tuple[CropRecogniser | None, str]:
+  """Loads the recogniser that stands beside I, or says why there is none."""
+  if bodies.of_bodies(config):
+    return None, 'it knows faces, and here are bodies.'
+  return crop_recognition.load_crop_recogniser(
+    RECOGNISER, sources.weights_folders(config), config.face_share
+  )
 
 
 def build(config: Any, workdir: pathlib.Path, mesh: jax.sharding.Mesh) -> Experiment:
@@ -43,6 +54,7 @@ def make_stage(config: Any, count: int) -> Stage:
     net,
     IdentityOptions(
       image_size=config.image_size,
+      aspect=bodies.aspect_of(config),
       identities=count,
       foreground_only=config.foreground_only,
       proxy_scale=config.proxy_scale,
@@ -59,13 +71,12 @@ def make_stage(config: Any, count: int) -> Stage:
 
 
 def make_evaluate(
-  config: Any, stage: Stage, source: pipeline.Source, workdir: pathlib.Path, mesh: Any
+  config: Any, stage: Stage, source: IdentitySource, workdir: pathlib.Path, mesh: Any
 ) -> training.Evaluate:
   """Returns a function that measures a state, writes the report and returns scalars."""
-  batches = sources.held_out_batches(config, source)
-  recogniser, missing = crop_recognition.load_crop_recogniser(
-    RECOGNISER, sources.weights_folders(config), config.face_share
-  )
+  paired = identities.with_pairs(source)
+  batches = sources.held_out_batches(config, paired)
+  recogniser, missing = load_recogniser(config)
   facts = {
     'dataset': config.dataset,
     'split': config.eval_split,
@@ -73,6 +84,8 @@ def make_evaluate(
     'seed': config.seed,
     'input': 'foreground' if config.foreground_only else 'crop',
   }
+  if paired is not source:
+    facts['pairs'] = 'mirror images'
 
   def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
     result = identity_evaluation.evaluate_identity(stage, state, batches, mesh, recogniser, missing)

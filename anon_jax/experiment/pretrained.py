@@ -11,8 +11,10 @@ import numpy as np
 
 from anon_jax import parallel, train
 from anon_jax.checkpoints import CheckpointError, Checkpoints
+from anon_jax.config import bodies
 from anon_jax.experiment import identities, identity
 from anon_jax.inference import weights
+from anon_jax.inference.body_weights import load_body_weights
 from anon_jax.inference.runs import AVERAGES
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.steps.spikes import skipping
@@ -78,7 +80,7 @@ def load_exported(config: Any) -> dict[str, Any]:
     WeightsError: it is missing, or its files are damaged.
   """
   folder, wanted = pathlib.Path(config.start_from), AVERAGES[config.stage]
-  found = weights.load_weights(folder)
+  found: Any = (load_body_weights if bodies.of_bodies(config) else weights.load_weights)(folder)
   networks = {name: getattr(found, name) for name in wanted}
   initial = {wanted[name]: net.params for name, net in networks.items() if net is not None}
   if not initial:

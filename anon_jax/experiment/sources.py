@@ -9,9 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from anon_jax.config import bodies
 from anon_jax.data import pipeline, prepare, semantic
+from anon_jax.data.body_view import BodyView
 from anon_jax.data.errors import DatasetError
-from anon_jax.data.procedural import ProceduralFaces
+from anon_jax.data.procedural import ProceduralBodies, ProceduralFaces
+
+
+# Data sets that are drawn and not read.
+DRAWN: dict[str, Any] = {
+  'procedural_faces': ProceduralFaces,
+  'procedural_bodies': ProceduralBodies,
+}
 
 
 class Sources(NamedTuple):
@@ -46,13 +55,12 @@ def open_sources(config: Any) -> Sources:
   Raises:
     DatasetError: missing or broken data; the message names the file and the way out.
   """
-  if config.dataset == 'procedural_faces':
-    count, size = config.procedural_faces, config.image_size
+  if config.dataset in DRAWN:
+    draw, count, size = DRAWN[config.dataset], config.procedural_faces, config.image_size
     held_out = max(count // 10, 8)
     # Another seed, so that no held-out picture is drawn in training.
     return Sources(
-      ProceduralFaces(count, size, seed=config.seed),
-      ProceduralFaces(held_out, size, seed=config.seed + 2**20),
+      draw(count, size, seed=config.seed), draw(held_out, size, seed=config.seed + 2**20)
     )
   side = stored_side(config.image_size, config.crop)
   folder = prepare.prepare(config.dataset, config.manual_dir, config.data_dir, side)
@@ -93,14 +101,31 @@ def require_foreground(batch: Mapping[str, np.ndarray], where: str) -> None:
   """
   if not np.isin(batch['map'], semantic.FOREGROUND).any():
     raise DatasetError(
-      f'none of the {len(batch["map"])} maps looked at in {where} shows a face (classes '
+      f'none of the {len(batch["map"])} maps looked at in {where} shows a face or a body (classes '
       f'{semantic.FOREGROUND}); check that masks hold the class numbers of docs/data.md.'
     )
 
 
-def make_view(config: Any) -> pipeline.View:
-  """Returns how stored pictures become crops."""
-  return pipeline.View(config.image_size, config.crop, config.crop_jitter, config.flip)
+def require_joints(config: Any, source: Any) -> None:
+  """Refuses to learn from joints where none are known.
+
+  Raises:
+    DatasetError: the config asks for joints, and no example of the source has any.
+  """
+  if config.get('joint_sigma', 0.0) and not source.has_joints().any():
+    raise DatasetError(
+      f'config.joint_sigma={config.joint_sigma} shows A the joints of bodies, and none of the '
+      f'{len(source)} persons of {config.dataset} has any; put the JSON files of OpenPose where '
+      'docs/data.md says, or set joint_sigma to 0.'
+    )
+
+
+def make_view(config: Any) -> Any:
+  """Returns how stored pictures become crops: a `View`, or of bodies a `BodyView`."""
+  cut = config.image_size, config.crop, config.crop_jitter, config.flip
+  if bodies.of_bodies(config):
+    return BodyView(*cut, parts=config.get('parts_share', 1.0))
+  return pipeline.View(*cut)
 
 
 def this_shard() -> pipeline.Shard:

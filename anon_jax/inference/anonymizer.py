@@ -235,6 +235,8 @@ def _checked(image: np.ndarray) -> np.ndarray:
 
 def _check(request: Request) -> None:
   """Raises unless everything about a request can be used."""
+  if request.bodies:  # they would stay as they are
+    raise InferenceError('an Anonymizer replaces faces; give bodies to a BodyAnonymizer.')
   wanted = f'bool{list(_checked(request.image).shape[:2])}'
   for face in request.faces:
     if max(map(abs, face.box)) > _FURTHEST:

@@ -95,7 +95,7 @@ class Network:
     values = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
     try:
       outputs = self._session.run(self._outputs, {self._input: values})
-    except _runtime_errors() as error:
+    except runtime_errors() as error:
       size = f'{width}x{height} pixels'
       raise DetectorError(f'the face detector failed on {size}: {_line(error)}.') from None
     wanted = [(1, n, height // _STRIDE, width // _STRIDE) for n in _HEADS.values()]
@@ -184,7 +184,7 @@ def load_network(threads: int = 1) -> Network:
     session = runtime.InferenceSession(
       with_free_shapes(content), options, providers=['CPUExecutionProvider']
     )
-  except _runtime_errors() as error:
+  except runtime_errors() as error:
     raise DetectorError(f'{path} cannot be loaded ({_line(error)}); {_INSTALL}.') from None
   return Network(session, sha256.hex())
 
@@ -212,7 +212,7 @@ def _installed_sha256() -> bytes | None:
   return None
 
 
-def _runtime_errors() -> tuple[type[Exception], ...]:
+def runtime_errors() -> tuple[type[Exception], ...]:
   """Returns what onnxruntime raises: its exceptions share no base class but Exception."""
   errors: list[type[Exception]] = [RuntimeError, ValueError, TypeError, IndexError]
   if importlib.util.find_spec('onnxruntime') is not None:

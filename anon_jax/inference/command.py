@@ -47,13 +47,13 @@ def _run(args: argparse.Namespace) -> int:
   if manifest:
     _set_apart(manifest, plan)
   with Reader() as reader:  # its process starts while jax is imported
-    from anon_jax.inference import files
+    from anon_jax.inference import files, options
 
     anonymizer: Any = None
-    found: dict[str, Any] = {}
+    masks, found = None, dict[str, Any]()
     if plan.jobs:  # to say that there is nothing to do needs no networks
-      anonymizer, found = _anonymizer(args)
-    options = files.Options(
+      anonymizer, masks, found = _anonymizer(args)
+    how = options.Options(
       keep_time=args.keep_metadata,
       keep_position=args.keep_position,
       allow_no_faces=args.allow_no_faces,
@@ -64,35 +64,44 @@ def _run(args: argparse.Namespace) -> int:
       codec=args.codec or flags.CODEC,
       crf=flags.CRF if args.crf is None else args.crf,
       batch_faces=_SHARED if args.method == 'synthesize' else 1,
+      masks=masks,
     )
-    report = files.anonymize_files(plan, anonymizer, reader, options)
-  return _tell(report, manifest)
+    report = files.anonymize_files(plan, anonymizer, reader, how)
+  return _tell(report, manifest, bodies=masks is not None)
 
 
 def _anonymizer(
-  args: argparse.Namespace, beside: Executor | None = None
-) -> tuple[Any, dict[str, Any]]:
-  """Returns what anonymizes, and what tells its networks from others.
+  args: argparse.Namespace, parallel: Executor | None = None
+) -> tuple[Any, Any, dict[str, Any]]:
+  """Returns what anonymizes, the masks of bodies or None, and what outputs depend on by both.
 
   Args:
     args: the command line.
-    beside: threads for the parts of one search, see `CenterFace`.
+    parallel: threads for the parts of one search, see `CenterFace.beside`.
   """
   from anon_jax.inference import detection
 
-  folder, fingerprint = None, ''
-  if args.method == 'synthesize':
-    folder = _weights_folder(args)
-    keep_programs()
-    # here and not above: it imports jax, which the other methods need not wait for
-    from anon_jax.inference.weights import read_description
+  bodies = args.region == 'body'
+  masks, found = None, dict[str, Any]()
+  if bodies:  # before networks are loaded
+    from anon_jax.inference import body_setup
 
-    entries = read_description(folder)
-    fingerprint = ' '.join(f'{name} {entry.sha256[:16]}' for name, entry in entries.items())
+    masks, found = body_setup.masks(args)
+  folder = None
+  if args.method == 'synthesize':
+    folder = None if bodies else _weights_folder(args)
+    keep_programs()
+  if folder:
+    found['weights'] = _fingerprint(folder)
   given = args.detector_threshold
   detector = detection.load_detector(detection.THRESHOLD if given is None else given)
-  if beside:
-    detector = dataclasses.replace(detector, beside=beside)
+  if parallel:
+    detector = dataclasses.replace(detector, beside=parallel)
+  found |= {'detector': detector.sha256[:16], 'detector_threshold': detector.threshold}
+  if bodies:
+    anonymizer, folders = body_setup.anonymizer(args, detector, _key(args))
+    networks = {name: _fingerprint(folder) for name, folder in folders.items()}
+    return anonymizer, masks, {'weights': ''} | found | networks
   from anon_jax.inference.anonymizer import Anonymizer
   from anon_jax.inference.decisions import Trust
 
@@ -106,11 +115,16 @@ def _anonymizer(
     block=args.block or flags.BLOCK,
     kernel=args.kernel or flags.KERNEL,
   )
-  return anonymizer, {
-    'detector': detector.sha256[:16],
-    'detector_threshold': detector.threshold,
-    'weights': fingerprint,
-  }
+  return anonymizer, masks, {'weights': ''} | found
+
+
+def _fingerprint(folder: pathlib.Path) -> str:
+  """Returns what tells the networks of a folder from others."""
+  # here and not above: it imports jax, which the other methods need not wait for
+  from anon_jax.inference.weights import read_description
+
+  entries = read_description(folder)
+  return ' '.join(f'{name} {entry.sha256[:16]}' for name, entry in entries.items())
 
 
 def _weights_folder(args: argparse.Namespace) -> pathlib.Path:
@@ -201,13 +215,15 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
   }
 
 
-def _tell(report: Any, manifest: pathlib.Path | None) -> int:
+def _tell(report: Any, manifest: pathlib.Path | None, bodies: bool) -> int:
   """Prints a summary; returns the exit code."""
   from anon_jax.inference.paths import shown
 
   written = sum(entry.written for entry in report.entries)
   asked = len(report.entries) + len(report.refused)
   line = f'{written} of {asked} inputs written; faces: {_faces(report.faces())}'
+  if bodies:
+    line += f'; bodies: {_faces(report.bodies())}'
   if report.resumed:
     line += f'; {report.resumed} were there already'
   if manifest:

@@ -41,18 +41,34 @@ def cover(
   height, width = picture.shape[:2]
   left, top, covered = region(face, frame, width, height, mask)
   height, width = covered.shape
-  if method == 'fill' or not covered.size:
-    return Patch(left, top, np.full((height, width, 3), FILL, np.uint8), covered)
-  part = Image.fromarray(picture[top : top + height, left : left + width])
-  scale = _FACE / frame.side
+  if not covered.size:
+    return Patch(left, top, np.zeros((0, 0, 3), np.uint8), covered)
+  part = picture[top : top + height, left : left + width]
+  return Patch(left, top, changed(part, method, _FACE / frame.side, block, kernel), covered)
+
+
+def changed(
+  part: np.ndarray, method: str, scale: float, block: int = 16, kernel: int = 17
+) -> np.ndarray:
+  """Returns a rectangle of a picture pixelated, blurred or filled, uint8 [h, w, 3].
+
+  Args:
+    part: uint8 [h, w, 3].
+    method: one of METHODS.
+    scale: pixels of a crop of 128 px for one of the part, in which the next two are counted.
+    block: of 'pixelate', least side of a block.
+    kernel: of 'blur', side of the box filter; odd.
+  """
+  height, width = part.shape[:2]
+  if method == 'fill':
+    return np.full_like(part, FILL)
+  image = Image.fromarray(part)
   if method == 'pixelate':
     # whole blocks of the asked size or larger, and two pixels at least
     blocks = [max(1, min(side // 2, int(side * scale / block))) for side in (width, height)]
-    small = part.resize((blocks[0], blocks[1]), Image.Resampling.BOX)
-    changed = small.resize((width, height), Image.Resampling.NEAREST)
-  else:
-    changed = part.filter(ImageFilter.BoxBlur(max(1, (kernel / scale - 1) / 2)))
-  return Patch(left, top, np.asarray(changed), covered)
+    small = image.resize((blocks[0], blocks[1]), Image.Resampling.BOX)
+    return np.asarray(small.resize((width, height), Image.Resampling.NEAREST))
+  return np.asarray(image.filter(ImageFilter.BoxBlur(max(1, (kernel / scale - 1) / 2))))
 
 
 def region(

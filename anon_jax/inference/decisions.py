@@ -1,4 +1,4 @@
-"""What is asked for a picture, and what became of each of its faces."""
+"""What is asked for a picture, and what became of each of its faces and bodies."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anon_jax.inference.bodies import Body
+from anon_jax.inference.crops import Patch
 from anon_jax.inference.faces import Face
 
 # Weight of the newest frame in a running mean over the frames of a face.
@@ -46,17 +48,50 @@ class Decision:
   draws: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class BodyDecision:
+  """What became of one body.
+
+  Attributes:
+    number: of the instance in its mask.
+    box: left, top, right, bottom of her pixels.
+    pixels: how many she has.
+    state: 'given' by the user, or 'found' by a segmenter.
+    action: 'synthesized', 'filled', 'pixelated' or 'blurred'.
+    reason: why she was filled though another method was asked for; '' otherwise.
+  """
+
+  number: int
+  box: tuple[int, int, int, int]
+  pixels: int
+  state: str
+  action: str
+  reason: str = ''
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Anonymized:
   """An anonymized picture.
 
   Attributes:
-    image: uint8 [h, w, 3]; where there was no face the pixels are the original's.
+    image: uint8 [h, w, 3]; where there was neither face nor body the pixels are the original's.
     faces: a decision for every face, in the order in which they were found.
+    bodies: a decision for every body, in their order.
+    taken: bool [h, w], pixels that bodies have, over which nothing is laid; None without bodies.
   """
 
   image: np.ndarray
   faces: tuple[Decision, ...]
+  bodies: tuple[BodyDecision, ...] = ()
+  taken: np.ndarray | None = None
+
+  def lay_over(self, patch: Patch) -> None:
+    """Lays a patch over the picture, in place, but not over bodies."""
+    if self.taken is not None:
+      height, width = patch.mask.shape
+      free = ~self.taken[patch.top : patch.top + height, patch.left : patch.left + width]
+      patch = dataclasses.replace(patch, mask=patch.mask & free)
+    patch.lay_over(self.image)
 
 
 class Part(NamedTuple):
@@ -98,6 +133,8 @@ class Request:
     names: the same for each face; () for `name` and the face's number.
     cast: control identities that faces keep by their names, and new ones are put into; None draws
       for this picture alone.
+    bodies: people of whom each pixel is replaced.
+    body_cast: as `cast`, for bodies.
   """
 
   image: np.ndarray
@@ -106,6 +143,8 @@ class Request:
   name: str = ''
   names: Sequence[str] = ()
   cast: Cast | None = None
+  bodies: Sequence[Body] = ()
+  body_cast: Cast | None = None
 
   def mask(self, number: int) -> np.ndarray | None:
     """Returns the mask of a face; None where S is to find it."""

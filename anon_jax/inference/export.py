@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import anon_jax
 from anon_jax.inference import model_json, weights
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.records import DTYPES, KINDS, Entry, file_of
+from anon_jax.inference.records import DTYPES, KINDS, BodyInput, Entry, file_of
 from anon_jax.inference.runs import KNOWN_FOLDERS, Source, read_run
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.telemetry import write_whole
@@ -81,7 +81,7 @@ def write_folder(folder: pathlib.Path, sources: Mapping[str, Source], dtype: str
     dtype: of the numbers in the files, 'float16' or 'float32'.
 
   Raises:
-    InferenceError: the folder holds something else.
+    InferenceError: the folder holds something else, or would hold faces and bodies.
     WeightsError: parameters that cannot be written in that type, or a damaged folder.
   """
   folder = folder.resolve()
@@ -94,6 +94,13 @@ def write_folder(folder: pathlib.Path, sources: Mapping[str, Source], dtype: str
       entries[name] = _describe(name, source, raw, dtype)
     except ValueError as error:
       raise WeightsError(f'{name} of {source.workdir}: {error}') from None
+  bodies = {name: isinstance(entry.input, BodyInput) for name, entry in entries.items()}
+  if len(set(bodies.values())) > 1:
+    names = ' and '.join(name for name, of_bodies in bodies.items() if of_bodies)
+    raise InferenceError(
+      f'{names} would be of bodies and the other networks in {folder} of faces; export them into '
+      'folders of their own.'
+    )
   contents[weights.DESCRIPTION] = model_json.write(entries, anon_jax.__version__)
   _replace(folder, contents)
 
@@ -127,7 +134,7 @@ def _kept(folder: pathlib.Path) -> dict[str, tuple[Entry, bytes]]:
     )
   if not there:
     return {}
-  weights.load_weights(folder)
+  weights.load_networks(folder)
   found = weights.read_description(folder)
   return {name: (entry, weights.read_file(folder, entry)) for name, entry in found.items()}
 
@@ -155,7 +162,7 @@ def _replace(folder: pathlib.Path, contents: Mapping[str, bytes]) -> None:
     for name, content in contents.items():
       write_whole(part / name, content)
     _sync(part)
-    weights.load_weights(part)
+    weights.load_networks(part)
     if folder.exists():
       folder.rename(old)
     part.rename(folder)

@@ -3,25 +3,27 @@
 import contextlib
 import dataclasses
 import os
-import pathlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from anon_jax.inference import decoding, manifest
-from anon_jax.inference.decisions import Anonymized, Request
+from anon_jax.inference.bodies import Body
+from anon_jax.inference.decisions import Anonymized, Cast, Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import VIDEO, Job, Plan
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, NOT_REACHED, REFUSED, Entry
+from anon_jax.inference.options import Options, Report
 from anon_jax.inference.paths import identity, shown
 from anon_jax.inference.reading import PictureFile, Reader
 from anon_jax.inference.writing import write_picture_file, write_text_atomically
 
 if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
   from anon_jax.inference.anonymizer import Anonymizer
+  from anon_jax.inference.body_anonymizer import BodyAnonymizer
 
 # A batch is closed when it has so many pixels, too: memory does not grow with the number of files.
 _BATCH_PIXELS = 12_000_000
@@ -29,62 +31,6 @@ _BATCH_PIXELS = 12_000_000
 _SAVE_SECONDS = 60.0
 # What may be wrong with one file. RuntimeError: XLA's own, as when its device has no memory left.
 _FAILURES = (InferenceError, OSError, MemoryError, RuntimeError)
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-  """How files are treated.
-
-  Attributes:
-    keep_time: carry the capture time over.
-    keep_position: carry the place over.
-    allow_no_faces: write pictures in which no face was found, too.
-    settings: what outputs depend on, for the manifest; a run goes on from another with the same
-      ones only.
-    key: of repeatable draws; a run goes on from another with the same one only.
-    manifest: where it is written; None writes none.
-    sound: copy the sound of videos.
-    codec: FFmpeg's encoder of videos.
-    crf: its constant rate factor.
-    batch_faces: a batch is closed when it has so many; 1 where they gain nothing by company.
-  """
-
-  keep_time: bool = False
-  keep_position: bool = False
-  allow_no_faces: bool = False
-  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  key: bytes | None = None
-  manifest: pathlib.Path | None = None
-  sound: bool = False
-  codec: str = 'libx264'
-  crf: int = 18
-  batch_faces: int = 16
-
-
-@dataclasses.dataclass
-class Report:
-  """What became of a plan.
-
-  Attributes:
-    entries: one for each job, in its order.
-    refused: inputs that never became a job.
-    resumed: jobs that an earlier run had done.
-    interrupted: Ctrl-C ended the run.
-  """
-
-  entries: list[Entry]
-  refused: Sequence[tuple[pathlib.Path, str]]
-  resumed: int = 0
-  interrupted: bool = False
-
-  @property
-  def complete(self) -> bool:
-    """Whether every input was written and each of its faces replaced or covered."""
-    return not self.refused and all(entry.written for entry in self.entries)
-
-  def faces(self) -> list[Mapping[str, Any]]:
-    """Returns the manifest's records of all faces of what was written."""
-    return [face for entry in self.entries if entry.written for face in entry.record()['faces']]
 
 
 @dataclasses.dataclass
@@ -98,7 +44,7 @@ class _Read:
 
 
 def anonymize_files(
-  plan: Plan, anonymizer: 'Anonymizer', reader: Reader, options: Options
+  plan: Plan, anonymizer: 'Anonymizer | BodyAnonymizer', reader: Reader, options: Options
 ) -> Report:
   """Does the jobs of a plan; one that fails is named and the others go on.
 
@@ -123,7 +69,13 @@ def anonymize_files(
 class _Run:
   """One call of `anonymize_files`."""
 
-  def __init__(self, plan: Plan, anonymizer: 'Anonymizer', reader: Reader, options: Options):
+  def __init__(
+    self,
+    plan: Plan,
+    anonymizer: 'Anonymizer | BodyAnonymizer',
+    reader: Reader,
+    options: Options,
+  ):
     self._plan, self._anonymizer, self._reader, self._options = plan, anonymizer, reader, options
     self._key_check, earlier = '', dict[str, dict[str, Any]]()
     if options.manifest:
@@ -186,23 +138,35 @@ class _Run:
       return False
     if manifest.has_frame_without_face(record) and not self._options.allow_no_faces:
       return False
+    masks = self._options.masks
+    if masks is not None and not manifest.same_masks(record, masks, job.source):
+      return False
     return manifest.still_there(record, job.source, job.target)
 
   def _read(self, job: Job, entry: Entry) -> _Read:
-    """Reads a file and finds the faces of its frames.
+    """Reads a file, finds the faces of its frames and takes their masks.
 
     Raises:
-      InferenceError: it cannot be read, the detector failed, or faces may have been missed.
+      InferenceError: it cannot be read, the detector failed, masks are missing, or faces or bodies
+        may have been missed.
     """
     # Before it is read: if it changes meanwhile, another run will see that and do it again.
     entry.source_sha256 = manifest.sha256_of(job.source, decoding.MAX_BYTES)
     picture = self._reader.read(job.source)
     entry.frames, entry.left_out = len(picture.frames), picture.left_out
+    bodies, cast = self._bodies(job, entry, picture)
     requests = [
-      Request(frame, self._anonymizer.detect(frame), (), f'{job.source.name} {number}')
+      Request(
+        frame,
+        self._anonymizer.detect(frame),
+        (),
+        f'{job.source.name} {number}',
+        bodies=bodies[number],
+        body_cast=cast,
+      )
       for number, frame in enumerate(picture.frames)
     ]
-    without = [number for number, request in enumerate(requests) if not request.faces]
+    without = [n for n, each in enumerate(requests) if not each.faces and not each.bodies]
     if without and not self._options.allow_no_faces:
       where = ''
       if len(requests) > 1:
@@ -213,6 +177,19 @@ class _Run:
         'if there is none.'
       )
     return _Read(job, entry, picture, requests)
+
+  def _bodies(
+    self, job: Job, entry: Entry, picture: PictureFile
+  ) -> tuple[Sequence[Sequence[Body]], Cast | None]:
+    """Returns the bodies of each frame of a picture, and what they remember."""
+    masks = self._options.masks
+    if masks is None:
+      return [()] * len(picture.frames), None
+    entry.masks_sha256 = masks.sha256_of(job.source)
+    film = masks.film(job.source, len(picture.frames))
+    bodies = [film.take(frame) for frame in picture.frames]
+    film.finish()
+    return bodies, film.cast
 
   def _finish(self, waiting: Sequence[_Read]) -> None:
     """Anonymizes what was read, in shared batches, and writes it."""
@@ -241,6 +218,8 @@ class _Run:
     """
     entry, job, picture, options = read.entry, read.job, read.picture, self._options
     entry.faces = [frame.faces for frame in frames]
+    if options.masks is not None:
+      entry.bodies = [frame.bodies for frame in frames]
     write_picture_file(
       job.target,
       [frame.image for frame in frames],
@@ -251,7 +230,7 @@ class _Run:
       picture.capture.position if options.keep_position else None,
     )
     entry.target_sha256 = manifest.sha256_of(job.target)
-    entry.status = ANONYMIZED if any(entry.faces) else NO_FACE
+    entry.status = ANONYMIZED if any(f.faces or f.bodies for f in frames) else NO_FACE
     entry.written = True
 
   @contextlib.contextmanager
@@ -280,5 +259,5 @@ class _Run:
 
 def _full(waiting: Sequence[_Read], most_faces: int) -> bool:
   requests = [request for read in waiting for request in read.requests]
-  faces = sum(len(request.faces) for request in requests)
+  faces = sum(len(request.faces) + len(request.bodies) for request in requests)
   return faces >= most_faces or sum(r.image.size // 3 for r in requests) >= _BATCH_PIXELS

@@ -5,6 +5,11 @@ import contextlib
 from collections.abc import Callable
 
 _METHODS = ('synthesize', 'fill', 'pixelate', 'blur')
+_TEXTS = (
+  *('output', 'weights', 'key', 'key_file', 'identity', 'manifest', 'codec'),
+  *('masks', 'person_segmenter', 'face_weights'),
+)
+_OF_BODIES = ('masks', 'person_segmenter', 'face_weights', 'sequence', 'allow_no_bodies')
 MANIFEST = 'manifest.json'
 PIPE = '-'
 BLOCK, KERNEL, TRUST = 16, 17, 0.4
@@ -20,7 +25,8 @@ def add(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace]
   parser = commands.add_parser(
     'anonymize',
     help='replace the faces of pictures by faces of people who do not exist',
-    description='Replaces every face that is found. Faces for which no new one can be trusted are '
+    description='Replaces every face that is found, or with --region body every body that is '
+    'masked, too. Those for which no new one can be trusted are '
     'filled with grey. Pictures in which no face is found are not written. docs/anonymize.md tells '
     'what is covered and what is not.',
     epilog='Exit codes: 0 every input was written; 1 some were not, each named on standard error; '
@@ -42,6 +48,7 @@ def add(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace]
   parser.add_argument(
     '--weights', metavar='FOLDER', help='trained networks (those of the package, if it has any)'
   )
+  _add_bodies(parser)
   parser.add_argument(
     '--key', metavar='TEXT', help='draw control identities so that whoever knows TEXT can repeat it'
   )
@@ -108,6 +115,37 @@ def _seconds(text: str) -> float:
   raise argparse.ArgumentTypeError(f'{text!r} is no number of seconds above 0')
 
 
+def _add_bodies(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    '--region',
+    choices=('face', 'body'),
+    default='face',
+    help='what is replaced: faces, or bodies and every face beside them (face)',
+  )
+  parser.add_argument(
+    '--masks',
+    metavar='PATH',
+    help='of bodies: a folder with NAME.png for NAME.jpg, one of frames for a video, or a text '
+    'file of run lengths as MOTS has them',
+  )
+  parser.add_argument(
+    '--person-segmenter', metavar='FILE', help='an ONNX network that finds bodies instead'
+  )
+  parser.add_argument(
+    '--face-weights',
+    metavar='FOLDER',
+    help='networks for faces beside bodies, where --weights are of bodies (those of the package)',
+  )
+  parser.add_argument(
+    '--sequence',
+    action='store_true',
+    help='the pictures of a folder are frames of a film: a body stays the same person',
+  )
+  parser.add_argument(
+    '--allow-no-bodies', action='store_true', help='write pictures without any body masked, too'
+  )
+
+
 def _share(text: str) -> float:
   with contextlib.suppress(ValueError):
     if 0 < (value := float(text)) < 1:
@@ -147,7 +185,7 @@ def check_usage(args: argparse.Namespace) -> None:
   if '' in args.inputs:
     # it would be the current folder, and is mostly a variable that is not set
     args.usage_error('an INPUT is empty; name a picture or a folder (. is the current one)')
-  for flag in ('output', 'weights', 'key', 'key_file', 'identity', 'manifest', 'codec'):
+  for flag in _TEXTS:
     if getattr(args, flag) == '':
       args.usage_error(f'--{flag.replace("_", "-")} is empty; give it something, or leave it out')
   if args.output is None and not args.in_place:
@@ -160,12 +198,28 @@ def check_usage(args: argparse.Namespace) -> None:
   for flag, method in (('identity', 'synthesize'), ('block', 'pixelate'), ('kernel', 'blur')):
     if getattr(args, flag) is not None and args.method != method:
       args.usage_error(f'--{flag} is for --method {method}, and this is --method {args.method}')
+  _check_bodies(args)
+
+
+def _check_bodies(args: argparse.Namespace) -> None:
+  if args.region == 'body' and bool(args.masks) == bool(args.person_segmenter):
+    args.usage_error(
+      '--region body needs to know where bodies are: give --masks PATH or --person-segmenter FILE, '
+      'one of them'
+    )
+  for flag in _OF_BODIES if args.region == 'face' else ():
+    if getattr(args, flag):
+      args.usage_error(f'--{flag.replace("_", "-")} is for --region body, and this is face')
+  if args.face_weights and args.method != 'synthesize':
+    args.usage_error(f'--face-weights is for --method synthesize, and this is {args.method}')
 
 
 def check_live_usage(args: argparse.Namespace) -> None:
   """Ends the process with code 2 where flags do not make sense for a camera."""
   if len(args.inputs) > 1:
     args.usage_error('a live picture is taken alone; give one camera and no other INPUT')
+  if args.region == 'body':
+    args.usage_error('--region body is for files: who is in a live picture is not known before')
   for flag in ('in_place', 'keep_audio', 'keep_metadata', 'keep_position'):
     if getattr(args, flag):
       args.usage_error(f'--{flag.replace("_", "-")} is for files, and this is a live picture')

@@ -26,7 +26,7 @@ from anon_jax.inference.camera import Camera, CameraError, Shot
 from anon_jax.inference.decisions import Decision
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.live_result import LiveResult
-from anon_jax.inference.replacing import Replacing, without_doubles
+from anon_jax.inference.replacing import Ready, Replacing, without_doubles
 from anon_jax.inference.track import Settings, Tracked
 from anon_jax.inference.tracking import TrackedFrame, Tracker
 from anon_jax.inference.video_detection import Search, Searched
@@ -228,7 +228,7 @@ class _Live:
       return
     begin = time.monotonic()
     try:
-      images = list(self._replaced(ready))
+      images = list(self._replaced([Ready(*each) for each in ready]))
     except _FAILURES as error:
       self._fail(len(ready), 'not painted', str(error) or type(error).__name__)
       return

@@ -26,7 +26,7 @@ _REASONS = 3  # that a summary has room for
 def run(
   args: argparse.Namespace,
   source: Source,
-  load: Callable[[Executor], tuple[Any, Mapping[str, Any]]],
+  load: Callable[[Executor], tuple[Any, Any, Mapping[str, Any]]],
   key: bytes | None,
 ) -> int:
   """Anonymizes a live source; returns the exit code.
@@ -34,8 +34,8 @@ def run(
   Args:
     args: the command line.
     source: the one that it names.
-    load: returns, for threads that it may use, what anonymizes, and what tells its networks from
-      others.
+    load: returns, for threads that it may use, what anonymizes, no masks, and what tells its
+      networks from others.
     key: of repeatable draws.
 
   Raises:
@@ -49,7 +49,7 @@ def run(
     manifests.resumable(manifest, {})  # so that nothing but a manifest is overwritten
   print(f'anon-jax: preparing {source.name} ...', file=sys.stderr)
   beside = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-  anonymizer, found = load(beside)
+  anonymizer, _, found = load(beside)
   # here and not above: it imports PyAV, which pictures need not wait for
   from anon_jax.inference import live
   from anon_jax.inference.camera import Camera

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import anon_jax
-from anon_jax.inference.decisions import Decision
+from anon_jax.inference.decisions import BodyDecision, Decision
 from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.mask_sources import Source
 from anon_jax.inference.paths import identity, shown
 
 ANONYMIZED, NO_FACE, REFUSED, NOT_REACHED = 'anonymized', 'no face', 'refused', 'not reached'
@@ -42,9 +43,12 @@ class Entry:
     message: why an input was not written; '' otherwise.
     frames: pictures in the file.
     faces: decisions by frame.
+    bodies: the same of bodies; None where they were not asked for.
     tracks: of a video, what became of each face, as `videos.Track.record` says it.
+    body_tracks: of a video, the same of each body.
     without_faces: of a video, frames in which there was nothing to replace.
     left_out: what else the source held, which is in no output.
+    masks_sha256: of the masks of its bodies.
     source_sha256: of the bytes that were read; '' where none were.
     target_sha256: of the bytes that were written; '' where none were.
     earlier: an earlier run's record of the same target; it holds until this run gets there.
@@ -58,9 +62,12 @@ class Entry:
   message: str = ''
   frames: int = 0
   faces: Sequence[Sequence[Decision]] = ()
+  bodies: Sequence[Sequence[BodyDecision]] | None = None
   tracks: Sequence[Mapping[str, Any]] = ()
+  body_tracks: Sequence[Mapping[str, Any]] = ()
   without_faces: int = 0
   left_out: Sequence[str] = ()
+  masks_sha256: str = ''
   source_sha256: str = ''
   target_sha256: str = ''
   earlier: Mapping[str, Any] | None = None
@@ -75,7 +82,7 @@ class Entry:
     """Returns what the manifest says of it."""
     if self.earlier is not None and (self.resumed or self.status == NOT_REACHED):
       return {**self.earlier, 'source': shown(self.source)}
-    return {
+    record = {
       'source': shown(self.source),
       'target': shown(self.target),
       'status': self.status,
@@ -88,6 +95,10 @@ class Entry:
       'source_sha256': self.source_sha256,
       'target_sha256': self.target_sha256,
     }
+    if self.bodies is not None:
+      record['bodies'] = [*self.body_tracks, *_body_records(self.bodies)]
+      record['masks_sha256'] = self.masks_sha256
+    return record
 
   def _decisions(self) -> Iterator[dict[str, Any]]:
     for frame, decisions in enumerate(self.faces):
@@ -101,6 +112,20 @@ class Entry:
           'similarity': _number(decision.similarity, 4),
           'draws': decision.draws,
         }
+
+
+def _body_records(frames: Sequence[Sequence[BodyDecision]]) -> Iterator[dict[str, Any]]:
+  for frame, decisions in enumerate(frames):
+    for decision in decisions:
+      yield {
+        'frame': frame,
+        'number': decision.number,
+        'box': list(decision.box),
+        'pixels': decision.pixels,
+        'mask': decision.state,
+        'action': decision.action,
+        'reason': decision.reason,
+      }
 
 
 def _number(value: float | None, digits: int) -> float | None:
@@ -177,9 +202,21 @@ def _is_usable(record: Any) -> bool:
     and record['status'] in (ANONYMIZED, NO_FACE)
     and all(
       isinstance(face, dict) and type(face.get('frame', face.get('track'))) is int
-      for face in record['faces']
+      for face in (*record['faces'], *_bodies_of(record))
     )
   )
+
+
+def _bodies_of(record: Mapping[str, Any]) -> Sequence[Any]:
+  bodies = record.get('bodies', [])
+  return bodies if isinstance(bodies, list) else [bodies]  # which is no record of a body
+
+
+def same_masks(record: Mapping[str, Any], masks: Source, source: pathlib.Path) -> bool:
+  """Tells whether a record's bodies are those of masks as they are now."""
+  if not _bodies_of(record) and not masks.allow_none:
+    return False
+  return bool(record.get('masks_sha256') == masks.sha256_of(source))
 
 
 def has_frame_without_face(record: Mapping[str, Any]) -> bool:
@@ -187,9 +224,10 @@ def has_frame_without_face(record: Mapping[str, Any]) -> bool:
 
   A video counts as one picture: nobody wants each of its frames to show a face.
   """
-  if any('track' in face for face in record['faces']):
+  if any('track' in each for each in (*record['faces'], *_bodies_of(record))):
     return False
-  return record['frames'] > len({face['frame'] for face in record['faces']})
+  found = [*record['faces'], *_bodies_of(record)]
+  return record['frames'] > len({each['frame'] for each in found})
 
 
 def still_there(record: Mapping[str, Any], source: pathlib.Path, target: pathlib.Path) -> bool:

@@ -10,31 +10,68 @@ import json
 import math
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 
-from anon_jax.data import semantic
-from anon_jax.inference.records import KINDS, Entry, Input, Kind, fields_of, file_of, shown
+from anon_jax.data import body_classes, joints, semantic
+from anon_jax.inference.records import (
+  BODY_KINDS,
+  KINDS,
+  BodyInput,
+  Entry,
+  Input,
+  Kind,
+  fields_of,
+  file_of,
+  shown,
+)
 from anon_jax.nets.frozen import WeightsError
 
-FORMAT = 3
+FORMAT, BODY_FORMAT = 3, 4
 _SEAL = 'sha256'
 _ZEROS = '0' * 64
+
+
+class _Form(NamedTuple):
+  """What a model.json of one format holds.
+
+  Attributes:
+    facts: fields that have one value.
+    kinds: what may stand under `networks`.
+  """
+
+  facts: Mapping[str, Any]
+  kinds: Mapping[str, Kind]
+
+
+_FORMS = {
+  FORMAT: _Form({'classes': semantic.CLASSES, 'foreground': semantic.FOREGROUND}, KINDS),
+  BODY_FORMAT: _Form(
+    {
+      'view': 'body',
+      'classes': body_classes.CLASSES,
+      'foreground': body_classes.FOREGROUND,
+      'joints': joints.NAMES,
+    },
+    BODY_KINDS,
+  ),
+}
 
 
 def write(networks: Mapping[str, Entry], version: str) -> bytes:
   """Returns the bytes of model.json; the same arguments give the same bytes.
 
   Args:
-    networks: by name, a key of `KINDS`.
+    networks: by name, a key of `KINDS`; all of faces, or all of bodies.
     version: of anon_jax.
   """
+  of_bodies = any(isinstance(entry.input, BodyInput) for entry in networks.values())
+  number = BODY_FORMAT if of_bodies else FORMAT
   content = {
-    'format': FORMAT,
+    'format': number,
     'anon_jax': version,
-    'classes': semantic.CLASSES,
-    'foreground': semantic.FOREGROUND,
+    **_FORMS[number].facts,
     'networks': {name: _encode(networks[name]) for name in KINDS if name in networks},
   }
   return seal(content)
@@ -71,33 +108,33 @@ def read(raw: bytes, where: str) -> dict[str, Entry]:
     reason = ' '.join(str(error).split())[:100]
     raise WeightsError(f'{where} cannot be read as JSON ({reason}); copy it again.') from None
   found = content.get('format') if isinstance(content, dict) else None
-  if type(found) is not int or found != FORMAT:
+  if type(found) is not int or found not in _FORMS:
     raise WeightsError(
-      f'{where} has format {shown(found)}, and this version of anon_jax reads {FORMAT}; update '
-      'anon_jax, or export the networks again.'
+      f'{where} has format {shown(found)}, and this version of anon_jax reads '
+      f'{" and ".join(map(str, _FORMS))}; update anon_jax, or export the networks again.'
     )
   given = content.pop(_SEAL, None)
   blank = _sealed(raw, given, _ZEROS) if isinstance(given, str) and len(given) == 64 else b''
   if hashlib.sha256(blank).hexdigest() != given:
     raise WeightsError(f'{where} was changed or damaged: it has not the hash in it; copy it again.')
   try:
-    return _read_networks(content)
+    return _read_networks(content, _FORMS[found])
   except (ValueError, RecursionError) as error:
     raise WeightsError(f'{where}: {error}.') from None
 
 
-def _read_networks(content: dict[str, Any]) -> dict[str, Entry]:
-  _require_keys(content, ('format', 'anon_jax', 'classes', 'foreground', 'networks'), 'the file')
+def _read_networks(content: dict[str, Any], form: _Form) -> dict[str, Entry]:
+  _require_keys(content, ('format', 'anon_jax', *form.facts, 'networks'), 'the file')
   _decode(str, content['anon_jax'], 'anon_jax')
-  for name, wanted in (('classes', semantic.CLASSES), ('foreground', semantic.FOREGROUND)):
-    if content[name] != list(wanted):
+  for name, wanted in form.facts.items():
+    if content[name] != (list(wanted) if isinstance(wanted, tuple) else wanted):
       raise ValueError(f'{name} is {shown(content[name])}, and the networks here have {wanted}')
   networks = content['networks']
-  if not isinstance(networks, dict) or not networks or not networks.keys() <= KINDS.keys():
-    raise ValueError(f'networks is {shown(networks)}; expected some of {", ".join(KINDS)}')
+  if not isinstance(networks, dict) or not networks or not networks.keys() <= form.kinds.keys():
+    raise ValueError(f'networks is {shown(networks)}; expected some of {", ".join(form.kinds)}')
   entries = {}
   for name, value in networks.items():
-    entries[name] = _decode(Entry, value, name, KINDS[name])
+    entries[name] = _decode(Entry, value, name, form.kinds[name])
     if entries[name].file != file_of(name):
       raise ValueError(f'{name}.file is {shown(entries[name].file)}; expected {file_of(name)!r}')
   return entries
@@ -105,7 +142,7 @@ def _read_networks(content: dict[str, Any]) -> dict[str, Entry]:
 
 def _decode(kind: Any, value: Any, where: str, own: Kind | None = None) -> Any:
   """Turns parsed JSON into a value of the type `kind`; ValueError where it is of another."""
-  if own is not None and kind in (nn.Module, Input):  # what stands there depends on the network
+  if own is not None and kind in (nn.Module, Input | BodyInput):  # what stands there depends on the network
     kind = own.module if kind is nn.Module else own.input
   if isinstance(kind, type) and dataclasses.is_dataclass(kind):
     fields = fields_of(kind)

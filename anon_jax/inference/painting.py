@@ -86,16 +86,16 @@ def paint(
   # The new face fades into the background over the feather that H was trained with, no more: over
   # twice as much, faces looked blurred all along their outline.
   weight = harmonization.feather(mask, blend.input.feather)
-  around = _prolonged(images, replaced, condition)
+  around = prolonged(images, replaced, condition)
   painted = weight * rgb + (1 - weight) * _resized(around, side)
   judge = networks['identity']
   pasted = jnp.where(replaced > 0, _resized(painted, images.shape[1]), images)
   return {
-    'painted': _to_uint8(painted),
+    'painted': to_uint8(painted),
     'mask': mask[..., 0] > 0,
     'foreground': jnp.mean(foreground, axis=(1, 2, 3)),
     'similarity': _similarity(judge, params['identity'], images, pasted, replaced),
-    'shown': _to_uint8(pasted),
+    'shown': to_uint8(pasted),
   }
 
 
@@ -139,11 +139,12 @@ def _at_once(
   return rgb
 
 
-def _to_uint8(images: jax.Array) -> jax.Array:
+def to_uint8(images: jax.Array) -> jax.Array:
+  """Returns pictures in [-1, 1] as uint8."""
   return jnp.round(jnp.clip(images * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
 
 
-def _prolonged(images: jax.Array, replaced: jax.Array, condition: jax.Array) -> jax.Array:
+def prolonged(images: jax.Array, replaced: jax.Array, condition: jax.Array) -> jax.Array:
   """Prolongs the background of [b, s, s, 3] a little into what is replaced, for its rim.
 
   Skin that ends in hair by a rim of blurred skin shows as a bright line; hair that fades out does

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from flax import linen as nn
 
-from anon_jax.data import semantic
+from anon_jax.data import body_classes, body_crops, joints, semantic
 from anon_jax.nets.anonymization import AnonymizationNet
+from anon_jax.nets.body_anonymization import BodyAnonymizationNet
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.identity import IdentityNet
 from anon_jax.nets.segmentation import SegmentationNet
@@ -78,6 +79,74 @@ class IdentityInput(Input):
 
 
 @dataclasses.dataclass(frozen=True)
+class BodyInput:
+  """What a network of bodies is shown.
+
+  Attributes:
+    image_size: height of a crop, or of its map, in pixels.
+    width: its width, half of that.
+    person_share: of the crop's height that the person's box fills, or of its width if that is what
+      it fills.
+    value_range: of the pictures that go in and come out.
+  """
+
+  image_size: int
+  width: int
+  person_share: float = body_crops.FILL
+  value_range: tuple[float, float] = _RANGE
+
+  def __post_init__(self) -> None:
+    _require(1 <= self.image_size <= _MOST_PIXELS, 'image_size', self.image_size)
+    _require(self.width * body_crops.ASPECT == self.image_size, 'width', self.width)
+    _require(0.1 <= self.person_share <= 1, 'person_share', self.person_share)
+    _require(self.value_range == _RANGE, 'value_range', self.value_range)
+
+
+@dataclasses.dataclass(frozen=True)
+class BodyPaintingInput(BodyInput):
+  """What A is told of a body.
+
+  Attributes:
+    parts_share: of the pictures that it learned from whose maps told parts; 0: it knows the class
+      `person` alone.
+    joint_sigma: spread of a joint in its heatmap as a share of the height; 0 where A sees none.
+  """
+
+  parts_share: float = 1.0
+  joint_sigma: float = 0.0
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    _require(0 <= self.parts_share <= 1, 'parts_share', self.parts_share)
+    _require(0 <= self.joint_sigma <= 0.2, 'joint_sigma', self.joint_sigma)
+
+
+@dataclasses.dataclass(frozen=True)
+class BodyHarmonizationInput(BodyInput):
+  """What H is shown of a body, as `HarmonizationInput`; the blur is a share of the height."""
+
+  condition_sigma: float = 0.07
+  feather: int = 2
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    _require(0.005 <= self.condition_sigma <= 0.5, 'condition_sigma', self.condition_sigma)
+    _require(0 <= self.feather <= 32, 'feather', self.feather)
+
+
+@dataclasses.dataclass(frozen=True)
+class BodyIdentityInput(BodyInput):
+  """What I is shown of a body, as `IdentityInput`."""
+
+  foreground_only: bool = True
+  threshold: float = 0.5
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    _require(-1 <= self.threshold <= 1, 'threshold', self.threshold)
+
+
+@dataclasses.dataclass(frozen=True)
 class DataSet:
   """One data set of a training.
 
@@ -135,21 +204,21 @@ class Entry:
   dtype: str
   parameters: int
   architecture: nn.Module
-  input: Input
+  input: Input | BodyInput
   training: Training
   data_licence: str
 
   def __post_init__(self) -> None:
     _require(self.dtype in DTYPES, 'dtype', self.dtype)
     _require(re.fullmatch('[0-9a-f]{64}', self.sha256) is not None, 'sha256', self.sha256)
-    _require_plausible(self.architecture, self.input.image_size)
+    _require_plausible(self.architecture, self.input)
 
 
 class Kind(NamedTuple):
   """What stands under one name: its module's class and its input's."""
 
   module: type[nn.Module]
-  input: type[Input]
+  input: type[Input | BodyInput]
 
 
 KINDS = {
@@ -158,6 +227,14 @@ KINDS = {
   'harmonization': Kind(HarmonizationNet, HarmonizationInput),
   'identity': Kind(IdentityNet, IdentityInput),
   'single_stage': Kind(SingleStageNet, HarmonizationInput),
+}
+
+
+# The same of bodies, under the same names.
+BODY_KINDS = {
+  'anonymization': Kind(BodyAnonymizationNet, BodyPaintingInput),
+  'harmonization': Kind(HarmonizationNet, BodyHarmonizationInput),
+  'identity': Kind(IdentityNet, BodyIdentityInput),
 }
 
 
@@ -180,19 +257,26 @@ def shown(value: Any) -> str:
   return text if len(text) <= 60 else text[:57] + '...'
 
 
-def _require_plausible(net: nn.Module, image_size: int) -> None:
+def _require_plausible(net: nn.Module, given: Input | BodyInput) -> None:
   for name, _ in fields_of(type(net)):
     value = getattr(net, name)
     numbers = value if isinstance(value, tuple) else (int(value),)
-    least, most = (0 if name in ('spectral', 'coarse', 'recurrent') else 1), _MOST_CHANNELS
+    may_be_0 = name in ('spectral', 'coarse', 'recurrent', 'joints')
+    least, most = 0 if may_be_0 else 1, _MOST_CHANNELS
     if name == 'identities':
       most = _MOST_IDENTITIES
     elif name == 'classes':
-      least = most = semantic.NUM_CLASSES
+      of_bodies = isinstance(net, BodyAnonymizationNet)
+      least = most = len(body_classes.CLASSES if of_bodies else semantic.CLASSES)
     fine = len(numbers) <= _MOST_LEVELS and all(least <= number <= most for number in numbers)
     _require(fine, f'architecture.{name}', value)
   if isinstance(net, HarmonizationNet):
     _require(net.upscale in (1, 2, 4, 8), 'architecture.upscale', net.upscale)
+  if isinstance(net, BodyAnonymizationNet):
+    _require(not net.coarse, 'architecture.coarse', net.coarse)
+    shown_joints = joints.NUM_JOINTS if getattr(given, 'joint_sigma', 0) else 0
+    _require(net.joints == shown_joints, 'architecture.joints', net.joints)
+  image_size = given.image_size
   if isinstance(net, AnonymizationNet) and image_size != 4 << (len(net.widths) - 1):
     raise ValueError(
       f'input.image_size is {image_size}, and a network of {len(net.widths)} widths paints '

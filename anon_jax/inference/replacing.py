@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from anon_jax.inference import association, covering, crops
-from anon_jax.inference.decisions import Cast, Decision, Request
+from anon_jax.inference.bodies import Body
+from anon_jax.inference.decisions import BodyDecision, Cast, Decision, Request
 from anon_jax.inference.faces import Face
 from anon_jax.inference.track import Tracked
 from anon_jax.inference.tracking import TrackedFrame
@@ -16,10 +17,25 @@ from anon_jax.inference.video_reading import Frame
 
 if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
   from anon_jax.inference.anonymizer import Anonymizer
+  from anon_jax.inference.body_anonymizer import BodyAnonymizer
 
 # Intersection over union from which a held face and a detected one are one face in two tracks.
 _SAME = 0.5
 _LOST = 'lost: its place can only be guessed'
+
+
+class Ready(NamedTuple):
+  """A frame that can be anonymized.
+
+  Attributes:
+    frame: the original.
+    followed: its faces.
+    bodies: people of whom each pixel is replaced.
+  """
+
+  frame: Frame
+  followed: TrackedFrame
+  bodies: Sequence[Body] = ()
 
 
 class _Share(NamedTuple):
@@ -41,19 +57,24 @@ class Replacing:
     anonymizer: what it becomes.
     name: tells its faces from those of other videos where a key is given.
     count: is told what became of each face: number of the frame, face and decision.
+    count_body: is told the same of each body: number of the frame, and decision.
+    body_cast: control identities that bodies keep.
   """
 
   def __init__(
     self,
-    anonymizer: 'Anonymizer',
+    anonymizer: 'Anonymizer | BodyAnonymizer',
     name: str,
     count: Callable[[int, Tracked, Decision], None],
+    count_body: Callable[[int, BodyDecision], None] = lambda index, decision: None,
+    body_cast: Cast | None = None,
   ):
-    self._anonymizer, self._name, self._count, self._cast = anonymizer, name, count, Cast()
+    self._anonymizer, self._name, self._cast = anonymizer, name, Cast()
+    self._count, self._count_body, self._body_cast = count, count_body, body_cast
 
-  def __call__(self, ready: Sequence[tuple[Frame, TrackedFrame]]) -> Iterator[np.ndarray]:
+  def __call__(self, ready: Sequence[Ready]) -> Iterator[np.ndarray]:
     """Yields frames anonymized, uint8 [h, w, 3]; all are computed together."""
-    shares = [[self._share(each) for each in followed.faces] for _, followed in ready]
+    shares = [[self._share(each) for each in followed.faces] for _, followed, _ in ready]
     requests = [
       Request(
         frame.pixels,
@@ -64,20 +85,24 @@ class Replacing:
           for _ in share.faces
         ),
         cast=self._cast,
+        bodies=bodies,
+        body_cast=self._body_cast,
       )
-      for (frame, followed), own in zip(ready, shares, strict=True)
+      for (frame, followed, bodies), own in zip(ready, shares, strict=True)
     ]
     done = self._anonymizer.anonymize_many(requests)
-    for (_, followed), own, request, result in zip(ready, shares, requests, done, strict=True):
+    for (_, followed, _), own, request, result in zip(ready, shares, requests, done, strict=True):
       decisions = iter(result.faces)
+      for body in result.bodies:
+        self._count_body(followed.index, body)
       for tracked, share in zip(followed.faces, own, strict=True):
         made, *_ = [next(decisions) for _ in share.faces]
-        if share.reason:
+        if share.reason and made.action == 'filled':
           made = dataclasses.replace(made, face=tracked.face, reason=share.reason)
         self._count(followed.index, tracked, made)
         if made.action == 'filled' and not share.reason:  # a face that cannot be trusted after all
           for part in tracked.regions:
-            covering.cover(request.image, part, crops.frame_of(part), 'fill').lay_over(result.image)
+            result.lay_over(covering.cover(request.image, part, crops.frame_of(part), 'fill'))
       yield result.image
 
   def keep(self, tracks: Collection[int]) -> None:

@@ -13,10 +13,15 @@ from typing import Any, NamedTuple
 
 from flax import linen as nn
 
+from anon_jax.data import body_crops, joints
 from anon_jax.inference import weights
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.records import (
   FACE_SHARE,
+  BodyHarmonizationInput,
+  BodyIdentityInput,
+  BodyInput,
+  BodyPaintingInput,
   DataSet,
   HarmonizationInput,
   IdentityInput,
@@ -24,7 +29,9 @@ from anon_jax.inference.records import (
   Training,
 )
 from anon_jax.inference.restoring import restore_averages
+from anon_jax.inference.run_config import RunConfig
 from anon_jax.nets import anonymization, harmonization, identity, segmentation, single_stage
+from anon_jax.nets.body_anonymization import BodyAnonymizationNet
 
 log = logging.getLogger('anon_jax')
 
@@ -38,6 +45,15 @@ LICENCES = {
   'face_folder': 'face_folder: that of your own pictures',
   'clip_folder': 'clip_folder: that of your own clips',
 }
+# Of data sets of bodies.
+BODY_LICENCES = {
+  'mots': 'MOTS: non-commercial research only',
+  'ccp': 'Clothing Co-Parsing: Apache-2.0; the photographs show real people',
+  'davis': 'DAVIS: for research, cite the paper',
+  'body_folder': 'body_folder: that of your own pictures',
+  'procedural_bodies': 'procedural_bodies: none, the persons are drawn',
+}
+_ALL_LICENCES = LICENCES | BODY_LICENCES
 UNKNOWN_START = 'and the terms of the pictures of the identity run that it started from'
 # What a `face_folder` may be said to hold: known data sets that have no builder of their own.
 KNOWN_FOLDERS = ('utkface',)
@@ -61,7 +77,7 @@ class Source(NamedTuple):
   workdir: pathlib.Path
   module: nn.Module
   params: Mapping[str, Any]
-  input: Input
+  input: Input | BodyInput
   training: Training
   licence: str
 
@@ -81,7 +97,7 @@ def read_run(
     InferenceError: no run, one of another stage, no whole checkpoint, none that was evaluated, or
       a config.json that does not fit it.
   """
-  config = _Config.read(workdir)
+  config = RunConfig.read(workdir)
   stage = config.text('stage', AVERAGES)
   if only and stage != only:
     raise InferenceError(f'{workdir} is a run of stage {stage!r}; give one of stage {only!r}.')
@@ -106,16 +122,18 @@ def read_run(
     if name == 'harmonization' and not _recurrent(config):
       params = _for_pictures(params)
     try:
-      module, shown = _build(name, config, params, step)
-      _require_fit(params, weights.shapes_of(module, shown.image_size))
+      of_bodies = config.values.get('dataset') in BODY_LICENCES
+      module, shown = (_build_body if of_bodies else _build)(name, config, params, step)
+      width = getattr(shown, 'width', None)
+      _require_fit(params, weights.shapes_of(module, shown.image_size, width))
     except ValueError as error:
       raise InferenceError(f'{workdir}, step {step}, {name}: {error}') from None
     yield name, Source(workdir, module, params, shown, training, licence)
 
 
 def _build(
-  name: str, config: '_Config', params: Mapping[str, Any], step: int
-) -> tuple[nn.Module, Input]:
+  name: str, config: RunConfig, params: Mapping[str, Any], step: int
+) -> tuple[nn.Module, Input | BodyInput]:
   """Builds a network as the stage of its run does, and says what it is shown."""
   preset, size = config.text('preset', segmentation.WIDTHS), config.whole('image_size')
   share = config.number('face_share') if 'face_share' in config.values else FACE_SHARE
@@ -146,12 +164,45 @@ def _build(
   return identity.IdentityNet(identity.WIDTHS[preset]), shown_to_i
 
 
-def _blended(config: '_Config', share: float, size: int) -> HarmonizationInput:
+def _build_body(
+  name: str, config: RunConfig, params: Mapping[str, Any], step: int
+) -> tuple[nn.Module, Input | BodyInput]:
+  """As `_build`, of a run on bodies."""
+  preset, size = config.text('preset', segmentation.WIDTHS), config.whole('image_size')
+  share = round(body_crops.FILL * body_crops.CROP / config.number('crop'), 4)
+  upscale = max(config.whole('upscale'), 1) if name == 'harmonization' else 1
+  form = size // upscale, size // upscale // body_crops.ASPECT, share
+  if name == 'anonymization':
+    sigma = config.number('joint_sigma')
+    net = BodyAnonymizationNet(
+      identities=_identities(params),
+      widths=anonymization.widths_for(preset, size),
+      hidden=anonymization.HIDDEN[preset],
+      spectral=config.flag('spectral'),
+      joints=joints.NUM_JOINTS if sigma else 0,
+    )
+    return net, BodyPaintingInput(
+      *form, parts_share=config.number('parts_share'), joint_sigma=sigma
+    )
+  if name == 'harmonization':
+    blender = harmonization.HarmonizationNet(harmonization.WIDTHS[preset], upscale)
+    sigma, feather = config.number('condition_sigma'), config.whole('feather')
+    return blender, BodyHarmonizationInput(*form, condition_sigma=sigma, feather=feather)
+  if name != 'identity':
+    raise ValueError('no such network is trained on bodies; was config.json replaced?')
+  alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
+  threshold = _threshold(config.path.with_name('results.json'), step)
+  return identity.IdentityNet(identity.WIDTHS[preset]), BodyIdentityInput(
+    *form, foreground_only=alone, threshold=threshold
+  )
+
+
+def _blended(config: RunConfig, share: float, size: int) -> HarmonizationInput:
   sigma, feather = config.number('condition_sigma'), config.whole('feather')
   return HarmonizationInput(size, share, condition_sigma=sigma, feather=feather)
 
 
-def _recurrent(config: '_Config') -> bool:
+def _recurrent(config: RunConfig) -> bool:
   return 'frames' in config.values and config.flag('recurrent')
 
 
@@ -197,14 +248,14 @@ def _require_fit(params: Mapping[str, Any], expected: Mapping[str, tuple[int, ..
       )
 
 
-def _data_of(config: '_Config', face_folder: str | None) -> tuple[tuple[DataSet, ...], str]:
+def _data_of(config: RunConfig, face_folder: str | None) -> tuple[tuple[DataSet, ...], str]:
   """Lists the data sets of a run, those of the identity run before it too, and their terms."""
   found = _data_sets(config)
   start = config.values.get('identity_from')
   unknown = False
   if start:
     try:
-      earlier = _data_sets(_Config.read(pathlib.Path(start)))
+      earlier = _data_sets(RunConfig.read(pathlib.Path(start)))
       found += [part for part in earlier if part not in found]
     except InferenceError:  # that run may have been moved or removed since
       unknown = True
@@ -213,14 +264,14 @@ def _data_of(config: '_Config', face_folder: str | None) -> tuple[tuple[DataSet,
       dataclasses.replace(part, dataset=face_folder) if part.dataset == 'face_folder' else part
       for part in found
     ]
-  terms = list(dict.fromkeys(LICENCES[part.dataset] for part in found))
+  terms = list(dict.fromkeys(_ALL_LICENCES[part.dataset] for part in found))
   return tuple(found), '; '.join([*terms, UNKNOWN_START] if unknown else terms)
 
 
-def _data_sets(config: '_Config') -> list[DataSet]:
+def _data_sets(config: RunConfig) -> list[DataSet]:
   mixture = config.values.get('mixture')
   if not mixture:
-    return [DataSet(config.text('dataset', LICENCES), config.number('crop'))]
+    return [DataSet(config.text('dataset', _ALL_LICENCES), config.number('crop'))]
   # here and not above: it imports ml_collections, which nothing else of inference needs
   from anon_jax.config.field import ConfigError
   from anon_jax.config.mixture import parse_mixture
@@ -230,68 +281,3 @@ def _data_sets(config: '_Config') -> list[DataSet]:
   except ConfigError as error:
     raise InferenceError(f'{config.path} has a mixture that cannot be read: {error}') from None
   return [DataSet(part.dataset, part.crop, part.weight) for part in parts]
-
-
-class _Config(NamedTuple):
-  """The config.json of a run, whose fields are taken by type.
-
-  Attributes:
-    path: of the file.
-    values: its fields.
-  """
-
-  path: pathlib.Path
-  values: dict[str, Any]
-
-  @classmethod
-  def read(cls, workdir: pathlib.Path) -> '_Config':
-    """Reads config.json of a workdir, or raises InferenceError."""
-    path = workdir / 'config.json'
-    try:
-      values = json.loads(path.read_text())
-    except FileNotFoundError:
-      raise InferenceError(
-        f'{workdir} holds no run: config.json is missing; give the workdir of a run.'
-      ) from None
-    except (OSError, ValueError, RecursionError) as error:
-      raise InferenceError(f'{path} cannot be read ({type(error).__name__}).') from None
-    if not isinstance(values, dict):
-      raise InferenceError(f'{path} holds no fields; give the workdir of a run.')
-    return cls(path, values)
-
-  def text(self, name: str, choices: Mapping[str, Any]) -> str:
-    """Returns one of a few words."""
-    value = self.values.get(name)
-    if not isinstance(value, str) or value not in choices:
-      raise InferenceError(
-        f'{self.path} has {name} {value!r}; it can be exported where that is one of '
-        f'{", ".join(choices)}.'
-      )
-    return value
-
-  def best(self) -> tuple[str, bool] | None:
-    """Returns by which scalar a checkpoint is the best, and whether more is better."""
-    scalar = self.values.get('best_scalar')
-    if not isinstance(scalar, str) or not scalar:
-      return None
-    return scalar, self.values.get('best_is') == 'highest'
-
-  def whole(self, name: str) -> int:
-    """Returns a whole number."""
-    return int(self._typed(name, int))
-
-  def number(self, name: str) -> float:
-    """Returns a number."""
-    return float(self._typed(name, int, float))
-
-  def flag(self, name: str) -> bool:
-    """Returns true or false."""
-    return bool(self._typed(name, bool))
-
-  def _typed(self, name: str, *types: type) -> Any:
-    value = self.values.get(name)
-    if type(value) not in types:
-      raise InferenceError(
-        f'{self.path} has {name} {value!r}; expected {types[-1].__name__}, as a run writes it.'
-      )
-    return value

@@ -75,11 +75,11 @@ class Synthesizer:
 
   def maps(self, crops: np.ndarray) -> np.ndarray:
     """Finds semantic maps: uint8 crops [n, size, size, 3] -> uint8 [n, size, size]."""
-    return self._in_buckets(lambda rows: self._segment(self._params, rows), crops)
+    return in_buckets(lambda rows: self._segment(self._params, rows), crops)
 
   def conditions(self, crops: np.ndarray) -> np.ndarray:
     """Blurs uint8 crops [n, size, size, 3] to appearance conditions, float32 in [-1, 1]."""
-    return self._in_buckets(self._blur, crops)
+    return in_buckets(self._blur, crops)
 
   def paint(
     self,
@@ -110,19 +110,25 @@ class Synthesizer:
       frames = list(previous) or [None] * len(crops)
       inputs.append(np.stack([np.zeros_like(crops[0]) if f is None else f for f in frames]))
       inputs.append(np.array([f is not None for f in frames], np.float32))
-    outputs = self._in_buckets(lambda *rows: self._paint(self._params, *rows), *inputs)
+    outputs = in_buckets(lambda *rows: self._paint(self._params, *rows), *inputs)
     return Synthesized(**outputs)
 
-  def _in_buckets(self, run: Any, *arrays: np.ndarray) -> Any:
-    """Runs a compiled function over rows, in portions of one of the buckets' sizes."""
-    count, parts = len(arrays[0]), []
-    for start, size in portions(count):
-      rows = [array[start : start + size] for array in arrays]
-      lack = size - len(rows[0])
-      filled = [np.pad(r, [(0, lack)] + [(0, 0)] * (r.ndim - 1), mode='edge') for r in rows]
-      result = jax.device_get(run(*filled))
-      parts.append(jax.tree.map(functools.partial(_first, len(rows[0])), result))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+def in_buckets(run: Any, *arrays: np.ndarray) -> Any:
+  """Runs a compiled function over rows, in portions of one of the buckets' sizes.
+
+  Args:
+    run: takes as many arrays, and returns arrays with a row for each row.
+    arrays: [n, ...] each.
+  """
+  count, parts = len(arrays[0]), []
+  for start, size in portions(count):
+    rows = [array[start : start + size] for array in arrays]
+    lack = size - len(rows[0])
+    filled = [np.pad(r, [(0, lack)] + [(0, 0)] * (r.ndim - 1), mode='edge') for r in rows]
+    result = jax.device_get(run(*filled))
+    parts.append(jax.tree.map(functools.partial(_first, len(rows[0])), result))
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def _chosen(weights: Weights) -> Networks:

@@ -1,19 +1,21 @@
-"""What became of a video and of each face in it."""
+"""What became of a video and of each face and body in it."""
 
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from anon_jax.inference.decisions import BodyDecision
+
 
 @dataclasses.dataclass
 class Track:
-  """What became of one face of a video.
+  """What became of one face or body of a video.
 
   Attributes:
     number: of the track.
     first: first frame that it is in, from 0.
-    states: frames by 'detected', 'bridged' and 'held'.
+    states: frames by 'detected', 'bridged' and 'held'; of a body by 'given' and 'found'.
     actions: frames by 'synthesized', 'filled', 'pixelated', 'blurred' and 'left out'.
     reasons: frames by the reason why they were filled or left out.
   """
@@ -52,6 +54,7 @@ class VideoResult:
     frames: written.
     without_faces: frames in which there was nothing to replace.
     tracks: by number.
+    bodies: tracks of bodies by their numbers; their states are whose their masks are.
     sound: name of the codec of the sound that was copied; None without.
     left_out: what else the source held.
   """
@@ -59,6 +62,7 @@ class VideoResult:
   frames: int = 0
   without_faces: int = 0
   tracks: dict[int, Track] = dataclasses.field(default_factory=dict)
+  bodies: dict[int, Track] = dataclasses.field(default_factory=dict)
   sound: str | None = None
   left_out: Sequence[str] = ()
 
@@ -71,6 +75,18 @@ class VideoResult:
     """Returns a track, a new one where it is in a frame for the first time."""
     return self.tracks.setdefault(number, Track(number, frame))
 
+  def body(self, decision: BodyDecision, frame: int) -> None:
+    """Counts what became of a body in a frame."""
+    track = self.bodies.setdefault(decision.number, Track(decision.number, frame))
+    track.states[decision.state] += 1
+    track.actions[decision.action] += 1
+    if decision.reason:
+      track.reasons[decision.reason] += 1
+
   def records(self) -> list[Mapping[str, Any]]:
     """Returns what the manifest says of its faces."""
     return [track.record() for _, track in sorted(self.tracks.items())]
+
+  def body_records(self) -> list[Mapping[str, Any]]:
+    """Returns what the manifest says of its bodies."""
+    return [track.record() for _, track in sorted(self.bodies.items())]

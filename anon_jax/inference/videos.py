@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from anon_jax.inference import looks
-from anon_jax.inference.decisions import Decision
+from anon_jax.inference.bodies import Packed
+from anon_jax.inference.body_anonymizer import beside
+from anon_jax.inference.decisions import BodyDecision, Decision
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.listing import Job
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, Entry, sha256_of
+from anon_jax.inference.mask_sources import Film
 from anon_jax.inference.paths import shown
-from anon_jax.inference.replacing import Replacing, without_doubles
+from anon_jax.inference.replacing import Ready, Replacing, without_doubles
 from anon_jax.inference.track import Settings, Tracked
 from anon_jax.inference.tracking import TrackedFrame, Tracker
 from anon_jax.inference.video_detection import Search, Searched
@@ -28,7 +31,8 @@ from anon_jax.inference.video_writing import VideoWriter
 
 if TYPE_CHECKING:  # it imports jax, which the covering methods need not wait for
   from anon_jax.inference.anonymizer import Anonymizer
-  from anon_jax.inference.files import Options
+  from anon_jax.inference.body_anonymizer import BodyAnonymizer
+  from anon_jax.inference.options import Options
 
 # Frames are anonymized together until they have so many faces, or there are so many of them.
 _FACES, _PIXELS = 16, 12_000_000
@@ -41,13 +45,14 @@ class NoFaceError(InferenceError):
 def anonymize_video(
   source: str | os.PathLike[str],
   target: str | os.PathLike[str],
-  anonymizer: 'Anonymizer',
+  anonymizer: 'Anonymizer | BodyAnonymizer',
   *,
   sound: bool = False,
   codec: str = 'libx264',
   crf: int = 18,
   allow_no_faces: bool = False,
   name: str = '',
+  film: Film | None = None,
   tell: Callable[[int], object] = lambda frames: None,
   expect: Callable[[int], object] = lambda frames: None,
 ) -> VideoResult:
@@ -62,12 +67,13 @@ def anonymize_video(
     crf: its constant rate factor.
     allow_no_faces: write a video in which no face was found, too.
     name: tells its faces from those of other files where a key is given.
+    film: the masks of its bodies; with them `anonymizer` has to take bodies.
     tell: is given the number of frames that have been done since it was called before.
     expect: is given, before, how many frames the file says that it has, if it says so. Nothing
       else relies on that.
 
   Raises:
-    NoFaceError: no face was found in any frame.
+    NoFaceError: neither face nor body was found in any frame.
     InferenceError: the source cannot be read to its end, the detector failed, or the target cannot
       be written; nothing is.
   """
@@ -87,12 +93,14 @@ def anonymize_video(
       crf=crf,
       sound_from=source if sound else None,
     ) as writer:
-      work = _Work(anonymizer, writer, name, tell)
+      work = _Work(anonymizer, writer, name, tell, film)
       with Search(anonymizer.detect, anonymizer.threads) as search:
         for frame in reader:
           work.take(search.push(frame))
         work.take(search.flush())
       work.finish()
+      if film:
+        film.finish()
       result = work.result
       if not result.found and not allow_no_faces:
         raise NoFaceError(
@@ -106,7 +114,9 @@ def anonymize_video(
   return result
 
 
-def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options') -> None:
+def do_job(
+  job: Job, entry: Entry, anonymizer: 'Anonymizer | BodyAnonymizer', options: 'Options'
+) -> None:
   """Does a job of a plan that is a video; `entry` learns what became of it.
 
   Raises:
@@ -114,6 +124,10 @@ def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options')
   """
   # Before it is read: if it changes meanwhile, another run will see that and do it again.
   entry.source_sha256 = sha256_of(job.source)
+  film = None
+  if options.masks is not None:
+    entry.masks_sha256 = options.masks.sha256_of(job.source)
+    film = options.masks.film(job.source, 0)
   title = shown(job.source.name)
   with tqdm(desc=title, unit=' frames', file=sys.stderr, disable=None, leave=False) as bar:
     try:
@@ -126,6 +140,7 @@ def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options')
         crf=options.crf,
         allow_no_faces=options.allow_no_faces,
         name=job.source.name,
+        film=film,
         tell=bar.update,
         expect=bar.reset,  # to nothing done, of so many
       )
@@ -134,6 +149,8 @@ def do_job(job: Job, entry: Entry, anonymizer: 'Anonymizer', options: 'Options')
       raise
   entry.frames, entry.without_faces = result.frames, result.without_faces
   entry.tracks, entry.left_out = result.records(), result.left_out
+  if film:
+    entry.bodies, entry.body_tracks = (), result.body_records()
   entry.target_sha256 = sha256_of(job.target)
   entry.status = ANONYMIZED if result.found else NO_FACE
   entry.written = True
@@ -144,25 +161,31 @@ class _Work:
 
   def __init__(
     self,
-    anonymizer: 'Anonymizer',
+    anonymizer: 'Anonymizer | BodyAnonymizer',
     writer: VideoWriter,
     name: str,
     tell: Callable[[int], object],
+    film: Film | None,
   ):
-    self._writer, self._tell = writer, tell
-    self._replaced = Replacing(anonymizer, name, self._count)
+    self._writer, self._tell, self._film = writer, tell, film
+    self._replaced = Replacing(
+      anonymizer, name, self._count, self._count_body, film.cast if film else None
+    )
     self._tracker = Tracker(Settings(late=looks.PERIOD - 1))
-    self._late: deque[Frame] = deque()  # read, and not yet back from the tracker
-    self._ready: list[tuple[Frame, TrackedFrame]] = []
+    # read, and not yet back from the tracker
+    self._late: deque[tuple[Frame, Sequence[Packed]]] = deque()
+    self._ready: list[Ready] = []
     self.result = VideoResult()
 
   def take(self, searched: Sequence[Searched]) -> None:
     """Takes the next frames and the faces in them."""
     for each in searched:
-      height, width = each.frame.pixels.shape[:2]
-      self._late.append(each.frame)
-      size, thorough = (width, height), not each.look.glance
-      self._gather(self._tracker.push(each.faces, each.thumbnail, size, thorough))
+      pixels = each.frame.pixels
+      bodies = self._film.take(pixels) if self._film else []
+      self._late.append((each.frame, [Packed(body) for body in bodies]))
+      faces = beside(each.faces, bodies)
+      size, thorough = (pixels.shape[1], pixels.shape[0]), not each.look.glance
+      self._gather(self._tracker.push(faces, each.thumbnail, size, thorough))
 
   def finish(self) -> None:
     """Writes what is left after the last frame."""
@@ -171,23 +194,30 @@ class _Work:
 
   def _gather(self, followed: Sequence[TrackedFrame]) -> None:
     for frame in followed:
-      self._ready.append((self._late.popleft(), without_doubles(frame)))
-      faces = sum(len(tracked.faces) for _, tracked in self._ready)
-      pixels = sum(frame.pixels.size // 3 for frame, _ in self._ready)
+      late, packed = self._late.popleft()
+      bodies = [body.unpacked() for body in packed]
+      self._ready.append(Ready(late, without_doubles(frame), bodies))
+      faces = sum(len(ready.followed.faces) + len(ready.bodies) for ready in self._ready)
+      pixels = sum(ready.frame.pixels.size // 3 for ready in self._ready)
       if faces >= _FACES or pixels >= _PIXELS:
         self._write()
 
   def _write(self) -> None:
     """Anonymizes and writes the frames that are ready."""
-    for (frame, followed), image in zip(self._ready, self._replaced(self._ready), strict=True):
+    for (frame, followed, bodies), image in zip(
+      self._ready, self._replaced(self._ready), strict=True
+    ):
       self._writer.write(image, frame.time, frame.duration)
       self.result.frames += 1
-      self.result.without_faces += not followed.faces
+      self.result.without_faces += not followed.faces and not bodies
       for number in followed.left_out:
         self.result.track(number, followed.index).leave_out()
     self._replaced.keep(self._tracker.alive)
     self._tell(len(self._ready))
     self._ready = []
+
+  def _count_body(self, index: int, decision: BodyDecision) -> None:
+    self.result.body(decision, index)
 
   def _count(self, index: int, tracked: Tracked, decision: Decision) -> None:
     track = self.result.track(tracked.track, index)

@@ -5,13 +5,11 @@ hashed is what is parsed. Nothing in it is a pickle or code.
 """
 
 import dataclasses
-import errno
 import functools
 import hashlib
 import math
 import os
 import pathlib
-import stat
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -24,8 +22,17 @@ import safetensors.numpy
 from flax import linen as nn
 
 from anon_jax.inference import model_json
-from anon_jax.inference.records import Entry, HarmonizationInput, IdentityInput, Input, shown
+from anon_jax.inference.plain_file import read_plain
+from anon_jax.inference.records import (
+  BodyInput,
+  Entry,
+  HarmonizationInput,
+  IdentityInput,
+  Input,
+  shown,
+)
 from anon_jax.nets.anonymization import AnonymizationNet
+from anon_jax.nets.body_anonymization import BodyAnonymizationNet
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.identity import IdentityNet
@@ -37,7 +44,7 @@ _MOST_DESCRIPTION_BYTES = 1_000_000
 _MOST_HEADER_BYTES = 1_000_000  # the largest network's header has 20 kB
 
 NetT = TypeVar('NetT', bound=nn.Module)
-InputT = TypeVar('InputT', bound=Input)
+InputT = TypeVar('InputT', bound=Input | BodyInput)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,30 +86,40 @@ def load_weights(folder: str | pathlib.Path) -> Weights:
       not know; one line that names the file.
   """
   folder = pathlib.Path(folder)
+  found = load_networks(folder)
+  if any(isinstance(network.input, BodyInput) for network in found.values()):
+    raise WeightsError(
+      f'{folder} holds networks of bodies, and faces are asked for; give a folder of networks of '
+      'faces.'
+    )
+  return Weights(**found)
+
+
+def load_networks(folder: pathlib.Path) -> dict[str, Any]:
+  """Loads the networks of a folder, of faces or of bodies, by name; raises as `load_weights`."""
   loaded: dict[str, Any] = {}
   for name, entry in read_description(folder).items():
     tensors = _tensors_of(folder / entry.file, entry)
     params = nested({name: np.array(value, np.float32) for name, value in tensors.items()})
     loaded[name] = Network(entry.architecture, params, entry.input, entry)
-  return Weights(**loaded)
+  return loaded
 
 
 def verify(folder: str | pathlib.Path) -> list[str]:
-  """Checks a folder as `load_weights` does; returns a line about each network.
+  """Checks a folder as loading does; returns a line about each network.
 
   Raises:
     WeightsError: the folder would not be loaded.
   """
-  weights = load_weights(folder)
   lines = []
-  for field in dataclasses.fields(weights):
-    network = getattr(weights, field.name)
-    if network is not None:
-      entry, size = network.entry, network.input.image_size
-      lines.append(
-        f'{entry.file}: {type(network.module).__name__}, {size} px, {entry.parameters} parameters, '
-        f'{entry.dtype}, {entry.bytes} bytes, sha256 {entry.sha256} ok'
-      )
+  for network in load_networks(pathlib.Path(folder)).values():
+    entry, size = network.entry, str(network.input.image_size)
+    if isinstance(network.input, BodyInput):
+      size += f' x {network.input.width}'
+    lines.append(
+      f'{entry.file}: {type(network.module).__name__}, {size} px, {entry.parameters} parameters, '
+      f'{entry.dtype}, {entry.bytes} bytes, sha256 {entry.sha256} ok'
+    )
   return lines
 
 
@@ -118,7 +135,7 @@ def read_description(folder: pathlib.Path) -> dict[str, Entry]:
       f'{folder} holds no trained networks: {DESCRIPTION} is missing; give a folder that `anon-jax '
       'weights export` wrote.'
     )
-  raw = _read(path, _MOST_DESCRIPTION_BYTES)
+  raw = read_plain(path, _MOST_DESCRIPTION_BYTES)
   return model_json.read(raw, str(path))
 
 
@@ -129,7 +146,7 @@ def read_file(folder: pathlib.Path, entry: Entry) -> bytes:
     WeightsError: it cannot be read, or is not the one that `entry` describes.
   """
   path = folder / entry.file
-  raw = _read(path, entry.bytes)
+  raw = read_plain(path, entry.bytes)
   if len(raw) != entry.bytes:
     raise WeightsError(
       f'{path} has {len(raw)} bytes but {DESCRIPTION} says {entry.bytes}; copy it again.'
@@ -144,27 +161,32 @@ def read_file(folder: pathlib.Path, entry: Entry) -> bytes:
 
 
 @functools.lru_cache(maxsize=64)  # tracing a network takes longer than reading it
-def shapes_of(module: nn.Module, image_size: int) -> Mapping[str, tuple[int, ...]]:
+def shapes_of(
+  module: nn.Module, image_size: int, width: int | None = None
+) -> Mapping[str, tuple[int, ...]]:
   """Returns the shape of each parameter by dotted name; nothing is computed.
 
   Args:
     module: one of those of `records.KINDS`.
-    image_size: side of its input in pixels.
+    image_size: side of its input in pixels, or its height.
+    width: of an input that is no square.
 
   Raises:
     ValueError: a side that the network cannot take.
   """
-  side = image_size
+  size = (1, image_size, width or image_size)
   if isinstance(module, AnonymizationNet):
     arguments = [
       jax.ShapeDtypeStruct((1, module.identities), jnp.float32),
-      jax.ShapeDtypeStruct((1, side, side), jnp.uint8),
+      jax.ShapeDtypeStruct(size, jnp.uint8),
     ]
-    if isinstance(module, SingleStageNet):
-      arguments.append(jax.ShapeDtypeStruct((1, side, side, BESIDE), jnp.float32))
+    beside = BESIDE if isinstance(module, SingleStageNet) else 0
+    beside = module.joints if isinstance(module, BodyAnonymizationNet) else beside
+    if beside:
+      arguments.append(jax.ShapeDtypeStruct((*size, beside), jnp.float32))
   else:
     channels = module.channels if isinstance(module, HarmonizationNet) else 3
-    arguments = [jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)]
+    arguments = [jax.ShapeDtypeStruct((*size, channels), jnp.float32)]
   variables = jax.eval_shape(module.init, jax.random.key(0), *arguments)
   leaves = dotted(variables['params'])
   return types.MappingProxyType({name: tuple(leaf.shape) for name, leaf in leaves.items()})
@@ -263,7 +285,8 @@ def unpack(
 
 def _tensors_of(path: pathlib.Path, entry: Entry) -> dict[str, np.ndarray]:
   try:
-    expected = shapes_of(entry.architecture, entry.input.image_size)
+    width = getattr(entry.input, 'width', None)
+    expected = shapes_of(entry.architecture, entry.input.image_size, width)
   except ValueError as error:
     raise WeightsError(f'{path.parent / DESCRIPTION}: {path.stem} cannot be: {error}') from None
   count = sum(math.prod(shape) for shape in expected.values())
@@ -274,21 +297,3 @@ def _tensors_of(path: pathlib.Path, entry: Entry) -> dict[str, np.ndarray]:
       f'{entry.bytes} bytes, and its architecture has {count} in {least} bytes and a header.'
     )
   return unpack(read_file(path.parent, entry), expected, entry.dtype, str(path))
-
-
-def _read(path: pathlib.Path, most: int) -> bytes:
-  """Reads a regular file of up to `most` bytes, following no link; one open, so one file."""
-  flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-  try:
-    descriptor = os.open(path, flags)
-    with os.fdopen(descriptor, 'rb') as file:
-      status = os.fstat(descriptor)
-      if not stat.S_ISREG(status.st_mode):
-        raise WeightsError(f'{path} is not a file.')
-      raw = b'' if status.st_size > most else file.read(most + 1)
-  except OSError as error:
-    reason = 'it is a link' if error.errno == errno.ELOOP else error.strerror
-    raise WeightsError(f'{path} cannot be read ({reason}); put the file itself there.') from None
-  if status.st_size > most or len(raw) > most:
-    raise WeightsError(f'{path} has more than the {most} bytes that are allowed; copy it again.')
-  return raw

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,8 @@ class DiffAugment:
   Attributes:
     brightness: largest amount added to all channels, in units of [-1, 1].
     translation: largest shift in each direction, as a share of the side.
-    cutout: side of the square that is blanked, as a share of the side.
+    cutout: side of the square that is blanked, as a share of the side; of a picture that is not
+      square, both sides of a rectangle of its shape.
   """
 
   brightness: float = 0.0
@@ -41,7 +43,8 @@ class Changes(NamedTuple):
   Attributes:
     brightness: float32 [b], added to images.
     shift: int32 [b, 2], pixels down and to the right.
-    hole: bool [b, 2, side], rows and columns of the blanked square.
+    hole: bool [b, 2, side], rows and columns of the blanked square; of narrow pictures the last
+      columns mean nothing.
   """
 
   brightness: jax.Array | None
@@ -49,13 +52,14 @@ class Changes(NamedTuple):
   hole: jax.Array | None
 
 
-def draw(keys: jax.Array, side: int, options: DiffAugment) -> Changes:
+def draw(keys: jax.Array, side: int, options: DiffAugment, aspect: int = 1) -> Changes:
   """Draws the changes of a batch.
 
   Args:
     keys: [b] random keys, one an example.
-    side: the pictures' side in pixels.
+    side: the pictures' height in pixels.
     options: strengths.
+    aspect: height over width.
 
   Raises:
     ValueError: a strength that is negative, or a translation or cutout above 1.
@@ -65,23 +69,26 @@ def draw(keys: jax.Array, side: int, options: DiffAugment) -> Changes:
     if value < 0 or (name != 'brightness' and value > 1):
       limit = 'at least 0' if name == 'brightness' else 'a share of the side, 0 to 1'
       raise ValueError(f'DiffAugment {name}={value}; expected {limit}.')
-  reach, size = round(side * options.translation), round(side * options.cutout)
+  sides = np.array([side, side // aspect], np.int32)
+  reach, size = (
+    np.round(sides * share).astype(np.int32) for share in (options.translation, options.cutout)
+  )
 
   def one(key: jax.Array) -> Changes:
     colour, place, cut = jax.random.split(key, 3)
     brightness = jax.random.uniform(colour, minval=-options.brightness, maxval=options.brightness)
     shift = jax.random.randint(place, (2,), -reach, reach + 1)
     # The square's middle is anywhere in the picture; what reaches beyond the border is cut off.
-    start = jax.random.randint(cut, (2, 1), 0, side + 1) - size // 2
+    start = jax.random.randint(cut, (2, 1), 0, sides[:, None] + 1) - size[:, None] // 2
     place_in = jnp.arange(side)[None, :] - start  # [2 side]
-    hole = (place_in >= 0) & (place_in < size)
+    hole = (place_in >= 0) & (place_in < size[:, None])
     return Changes(brightness, shift, hole)
 
   changes = jax.vmap(one)(keys)
   return Changes(
     changes.brightness if options.brightness else None,
-    changes.shift if reach else None,
-    changes.hole if size else None,
+    changes.shift if reach.any() else None,
+    changes.hole if size.any() else None,
   )
 
 
@@ -91,9 +98,9 @@ def apply(
   """Applies brightness, translation and cut-out, in this order; differentiable in the pictures.
 
   Args:
-    changes: from `draw` for this number of examples and this side.
-    images: float32 [b, side, side, 3] in [-1, 1]; all three changes.
-    conditions: float [b, side, side, .]; translation and cut-out only.
+    changes: from `draw` for this number of examples and this form.
+    images: float32 [b, h, w, 3] in [-1, 1]; all three changes.
+    conditions: float [b, h, w, .]; translation and cut-out only.
 
   Returns:
     The images, which brightness may take beyond [-1, 1], and the conditions. What is shifted in
@@ -106,7 +113,8 @@ def apply(
     shift = changes.shift
     pictures = [_shifted(picture, shift) for picture in pictures]
   if changes.hole is not None:
-    hole = changes.hole[:, 0, :, None, None] & changes.hole[:, 1, None, :, None]  # [b h w 1]
+    rows, columns = changes.hole[:, 0], changes.hole[:, 1, : images.shape[2]]
+    hole = rows[:, :, None, None] & columns[:, None, :, None]  # [b h w 1]
     pictures = [jnp.where(hole, 0.0, picture) for picture in pictures]
   return pictures[0], pictures[1:]
 

@@ -1,6 +1,6 @@
 """AnonymizationNet (A): paints the face of a control identity into a semantic map (paper 3.5)."""
 
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ SIZES = (32, 64, 128, 256, 512)
 # pose nor expression need them: eyes and mouth show these.
 _LEFT_OUT = tuple(semantic.CLASSES.index(name) for name in ('brows', 'nose'))
 _SKIN = semantic.CLASSES.index('skin')
-_FIRST_SIDE = 4
+FIRST_SIDE = 4
 _LEAST_WIDTH = 8
 
 # One entry a block; what a block takes from the semantic map.
@@ -41,7 +41,7 @@ def widths_for(preset: str, size: int) -> tuple[int, ...]:
 
   Args:
     preset: 'base', 'small' or 'tiny'.
-    size: 32, 64, 128, 256 or 512.
+    size: height in pixels, 32, 64, 128, 256 or 512.
 
   Raises:
     ValueError: another preset or size.
@@ -51,7 +51,7 @@ def widths_for(preset: str, size: int) -> tuple[int, ...]:
   if size not in SIZES:
     raise ValueError(f'A paints {", ".join(map(str, SIZES))} px, not {size!r}.')
   widths = WIDTHS[preset]
-  levels = (size // _FIRST_SIDE).bit_length()
+  levels = (size // FIRST_SIDE).bit_length()
   while len(widths) < levels:
     widths += (max(widths[-1] // 2, _LEAST_WIDTH),)
   return widths[:levels]
@@ -65,7 +65,7 @@ class AnonymizationNet(nn.Module):
 
   Attributes:
     identities: number of control identities.
-    widths: channels by resolution from 4 px on; the output's side is 4 * 2 ** (levels - 1).
+    widths: channels by resolution from 4 px on; the output's height is 4 * 2 ** (levels - 1).
     hidden: channels of the layers that read the map.
     classes: classes of the semantic map.
     spectral: spectral norm in the residual blocks.
@@ -73,6 +73,9 @@ class AnonymizationNet(nn.Module):
     dtype: computation dtype; parameters stay float32.
     remat: computes each block again for its gradient: less memory, about a third more time.
   """
+
+  # Height and width of the first feature map; the output has their shape.
+  FIRST: ClassVar[tuple[int, int]] = (FIRST_SIDE, FIRST_SIDE)
 
   identities: int
   widths: tuple[int, ...] = WIDTHS['base']
@@ -88,9 +91,7 @@ class AnonymizationNet(nn.Module):
     # On a 1x1 map a transposed convolution of 1x1 is a matrix product. A one-hot input picks one
     # of its rows, so their values start at ~1 whatever the number of identities.
     self.embed = nn.Dense(first, kernel_init=nn.initializers.normal(1.0), dtype=self.dtype)
-    self.expand = nn.ConvTranspose(
-      first, (_FIRST_SIDE, _FIRST_SIDE), padding='VALID', dtype=self.dtype
-    )
+    self.expand = nn.ConvTranspose(first, self.FIRST, padding='VALID', dtype=self.dtype)
     widths_in = (first, *self.widths[:-1])
     block: Any = nn.remat(SpadeBlock) if self.remat else SpadeBlock
     self.blocks = [
@@ -109,11 +110,12 @@ class AnonymizationNet(nn.Module):
     Args:
       identities: float [b, identities]: one-hot, or any convex mixture of control identities.
       maps: integer classes [b, h, w] of any size; a value that is no class (IGNORE) reads as none.
-      conditions: pictures [b, h, w, c] that are read beside the map, in the ablation with one
-        network for both tasks; None in A itself, which sees nothing but the map.
+      conditions: pictures [b, h, w, c] that are read beside the map: joints of bodies, and what the
+        ablation with one network for both tasks sees; None in A itself, which sees the map alone.
 
     Returns:
-      float32 [b, s, s, 3] in [-1, 1], to be multiplied by the foreground (`masked`).
+      float32 [b, s, s, 3] in [-1, 1], to be multiplied by the foreground (`masked`); of bodies
+      [b, s, s / 2, 3].
 
     Raises:
       ValueError: identities, maps or conditions of another form.
@@ -137,10 +139,10 @@ class AnonymizationNet(nn.Module):
       )
     found, maps = [], coarsened(maps) if self.coarse else maps
     for level, block in enumerate(self.blocks):
-      side = _FIRST_SIDE << level
-      read = jax.nn.one_hot(resize_nearest(maps, side), self.classes, dtype=self.dtype)
+      height, width = (side << level for side in self.FIRST)
+      read = jax.nn.one_hot(resize_nearest(maps, height, width), self.classes, dtype=self.dtype)
       if conditions is not None:
-        shape = (len(maps), side, side, conditions.shape[-1])
+        shape = (len(maps), height, width, conditions.shape[-1])
         smaller = jax.image.resize(conditions, shape, 'bilinear')  # averages when it shrinks
         read = jnp.concatenate([read, smaller.astype(self.dtype)], axis=-1)
       found.append(block.modulations(read))
@@ -189,10 +191,14 @@ def coarsened(maps: jax.Array) -> jax.Array:
   return jnp.where(jnp.isin(maps, jnp.array(_LEFT_OUT)), jnp.asarray(_SKIN, maps.dtype), maps)
 
 
-def resize_nearest(maps: jax.Array, side: int) -> jax.Array:
-  """Resizes [b, h, w] to [b, side, side] by the value under each new pixel's centre."""
+def resize_nearest(maps: jax.Array, height: int, width: int | None = None) -> jax.Array:
+  """Resizes [b, h, w] to [b, height, width] by the value under each new pixel's centre.
+
+  Without `width` the result is a square.
+  """
   rows, columns = (
-    np.floor((np.arange(side) + 0.5) * old / side).astype(np.int32) for old in maps.shape[1:]
+    np.floor((np.arange(new) + 0.5) * old / new).astype(np.int32)
+    for new, old in zip((height, width or height), maps.shape[1:], strict=True)
   )
   return maps[:, rows][:, :, columns]
 

@@ -69,6 +69,7 @@ class Judged:
 
   def __init__(self, judge: Judge | None, study: Study, workdir: pathlib.Path):
     self._judge, self._study, self._workdir = judge, study, workdir
+    self.score = judge.score if judge else 0.0  # from which a face counts
 
   def rate(
     self, system: System, names: Sequence[str], people: Sequence[int] | None = None
@@ -80,12 +81,21 @@ class Judged:
       names: of the pictures.
       people: the person of each, for the interval; None: each picture for itself.
     """
-    if self._judge is None:
+    before, after = (self.found(each, names) for each in (ORIGINAL, system))
+    if self._judge is None or before is None or after is None:
       return None
-    before, after = (self._found(self._judge, each, names) for each in (ORIGINAL, system))
     return detection_rate(before, after, self._judge.score, people)
 
-  def _found(self, judge: Judge, system: System, names: Sequence[str]) -> list[Detections]:
+  def found(self, system: System, names: Sequence[str]) -> list[Detections] | None:
+    """Returns what it finds in pictures of a system that the study has rendered; None without one.
+
+    Args:
+      system: whose pictures.
+      names: of the pictures.
+    """
+    judge = self._judge
+    if judge is None:
+      return None
     path = self._workdir / system.name / f'faces_{judge.name}.jsonl'
     if system.folder is not None:  # nobody knows whether they are still the same pictures
       path.unlink(missing_ok=True)

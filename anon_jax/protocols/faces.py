@@ -5,6 +5,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -49,13 +50,17 @@ class FaceFile:
     self._path, self._known = path, dict(_read(path))
 
   def find(
-    self, names: Sequence[str], read: Callable[[str], np.ndarray], find: Find, title: str
+    self,
+    names: Sequence[str],
+    read: Callable[[str], Any],
+    find: Callable[[Any], Sequence[Face]],
+    title: str,
   ) -> Mapping[str, Sequence[Face]]:
     """Returns the faces of pictures, searching those that were not searched yet.
 
     Args:
       names: of the pictures.
-      read: gives the pixels of a name, uint8 [h, w, 3].
+      read: gives what the detector takes, by the name of a picture; as a rule its pixels.
       find: the detector; as many threads use it as its attribute `callers` says, one without.
       title: of the progress bar.
     """

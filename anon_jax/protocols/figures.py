@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 
 _LEAST_FAR = 1e-4
 _GAP, _TITLE = 2, 14
+_LETTER = 6  # pixels of the width of one
 
 
 def roc(path: pathlib.Path, pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -66,25 +67,34 @@ def _save(figure: plt.Figure, path: pathlib.Path) -> None:
   part.replace(path)
 
 
-def sheet(path: pathlib.Path, columns: Mapping[str, Sequence[np.ndarray]], side: int = 128) -> None:
+def sheet(
+  path: pathlib.Path,
+  columns: Mapping[str, Sequence[np.ndarray]],
+  side: int = 128,
+  rows: Sequence[str] = (),
+) -> None:
   """Lays pictures out: one titled column a system, one row a picture.
 
   Args:
     path: of the PNG.
     columns: uint8 [h, w, 3] each, as many in every column; they are scaled into squares.
     side: of the squares, in pixels.
+    rows: what each row is called, at its left; empty: nothing.
   """
   count = len(next(iter(columns.values())))
-  size = (len(columns) * (side + _GAP) - _GAP, _TITLE + count * (side + _GAP) - _GAP)
+  margin = _LETTER * (1 + max(map(len, rows))) if rows else 0
+  size = (margin + len(columns) * (side + _GAP) - _GAP, _TITLE + count * (side + _GAP) - _GAP)
   page = Image.new('RGB', size, 'white')
   draw = ImageDraw.Draw(page)
   for place, (title, pictures) in enumerate(columns.items()):
-    left = place * (side + _GAP)
+    left = margin + place * (side + _GAP)
     draw.text((left, 1), title[: side // 6], fill='black')
     for row, pixels in enumerate(pictures):
       picture = Image.fromarray(pixels)
       picture.thumbnail((side, side))
       page.paste(picture, (left, _TITLE + row * (side + _GAP)))
+  for row, name in enumerate(rows):
+    draw.text((1, _TITLE + row * (side + _GAP)), name, fill='black')
   part = path.with_name(f'.{path.name}.part')
   page.save(part, format='PNG')
   part.replace(path)

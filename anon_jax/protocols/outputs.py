@@ -87,7 +87,7 @@ class Outputs:
 
   def _path(self, name: str) -> pathlib.Path:
     if self._system.folder is not None:
-      return _under_any_extension(self._system.folder / name)
+      return under_any_extension(self._system.folder / name)
     return self._folder / f'{name}.png'
 
   def _given(self, name: str, original: np.ndarray) -> str:
@@ -149,7 +149,7 @@ def _save(pixels: np.ndarray, path: pathlib.Path) -> None:
   part.replace(path)
 
 
-def _under_any_extension(path: pathlib.Path) -> pathlib.Path:
+def under_any_extension(path: pathlib.Path) -> pathlib.Path:
   """Returns a picture of that name, or of its stem and another usual extension."""
   for candidate in (path, *(path.with_suffix(suffix) for suffix in ('.png', '.jpg', '.jpeg'))):
     if candidate.is_file():

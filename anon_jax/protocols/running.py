@@ -33,8 +33,10 @@ from anon_jax.protocols import (
 from anon_jax.protocols.attacks import evaluate as attacks
 from anon_jax.protocols.attacks import report as attacks_report
 from anon_jax.protocols.attacks.pictures import TEST
+from anon_jax.protocols.bodies import command as bodies
 from anon_jax.protocols.embedding import load_embedder
 from anon_jax.protocols.place import Place
+from anon_jax.protocols.poses import command as poses
 from anon_jax.protocols.study import Study
 from anon_jax.protocols.video import command as video
 
@@ -62,6 +64,9 @@ def run(config: Any, workdir: pathlib.Path) -> None:
     more = systems.others(config.others)
   except ValueError as error:
     raise ConfigError(f'config.others={config.others!r}: {error}') from None
+  if config.stage == 'evaluate_bodies':  # no recogniser of faces, and no networks that paint them
+    bodies.run(config, folder, workdir, more)
+    return
   networks.fingerprint(config.weights_from)  # before hours go by
   workdir.mkdir(parents=True, exist_ok=True)
   embedder = load_embedder(config.recogniser, weights_folders(config), config.batch_size)
@@ -273,4 +278,5 @@ _EVALUATIONS: dict[str, Callable[[Any, Place], None]] = {
   'evaluate_sr': _sr,
   'evaluate_slices': _slices,
   'evaluate_video': video.run,
+  'evaluate_poses': poses.run,
 }

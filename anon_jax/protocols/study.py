@@ -145,6 +145,10 @@ class Study:
       np.array([_NOWHERE if each is None else each for each in points], np.float64),
     )
 
+  def again(self, system: System) -> Mapping[str, float]:
+    """Returns how sure the detector is of each main face in what was rendered, 0 without one."""
+    return self._again[system.title]
+
   def worst(self, system: System, count: int) -> list[str]:
     """Returns the pictures whose main face the detector is least sure of in what was rendered."""
     scores = {name: s for name, s in self._again[system.title].items() if self.face(name)}

@@ -9,7 +9,8 @@ import numpy as np
 from flax import linen as nn
 
 from anon_jax import optim, proxy
-from anon_jax.data import semantic
+from anon_jax.data import joints
+from anon_jax.data.joint_heatmaps import heatmaps
 from anon_jax.losses import adversarial, diffaugment
 from anon_jax.nets.anonymization import Modulations, coarsened, masked
 from anon_jax.proxy import to_signed
@@ -63,11 +64,13 @@ class Guided(abc.ABC):
 
   def read(self, params: Any, seen: Seen) -> Modulations:
     """Computes all that A takes from the pictures; it serves any control identity."""
-    return self.apply('generator', params, seen['map'], method='modulations')
+    inputs = seen['map'], seen.get('joints')
+    return self.apply('generator', params, *inputs, method='modulations')
 
   def starts(self, seen: Seen) -> dict[str, tuple[Any, ...]]:
     """Returns by name what each painter is initialised with."""
-    return {'generator': (jnp.zeros((1, self._nets.generator.identities)), seen['map'])}
+    beside = [seen['joints']] if 'joints' in seen else []
+    return {'generator': (jnp.zeros((1, self._nets.generator.identities)), seen['map'], *beside)}
 
   def apply(self, name: str, params: Any, *inputs: Any, **options: Any) -> Any:
     """Runs a painter with its share of `params`."""
@@ -89,8 +92,9 @@ class Guided(abc.ABC):
 
   def init(self, key: jax.Array) -> TrainState:
     side = self._o.image_size
-    images = jnp.zeros((1, side, side, 3), jnp.uint8)
-    seen = self.see({'image': images, 'map': images[..., 0]})
+    images = jnp.zeros((1, side, side // self._o.aspect, 3), jnp.uint8)
+    nobody = jnp.asarray(joints.none())[None]
+    seen = self.see({'image': images, 'map': images[..., 0], 'joints': nobody})
     starts = self.starts(seen)
     root, *rest = jax.random.split(key, 2 + len(starts) + len(self.judges))
     keys, nets = iter(rest), {}
@@ -163,7 +167,7 @@ class Guided(abc.ABC):
 
     Args:
       params: averaged parameters by network name.
-      batch: `image` uint8 and `map` uint8 of 1 or n pictures.
+      batch: `image` uint8, `map` uint8 and, where A reads them, `joints` of 1 or n pictures.
       mixtures: control identities.
 
     Returns:
@@ -182,9 +186,14 @@ class Guided(abc.ABC):
     images, mask = to_signed(batch['image']), proxy.foreground_mask(batch['map'])
     # D sees what A was told, not more.
     maps = coarsened(batch['map']) if self._nets.generator.coarse else batch['map']
-    classes = jax.nn.one_hot(maps, semantic.NUM_CLASSES)
+    classes = jax.nn.one_hot(maps, self._nets.generator.classes)
     real = masked(images, mask)
-    return {'map': maps, 'classes': classes, 'mask': mask, 'image': images, 'real': real}
+    seen = {'map': maps, 'classes': classes, 'mask': mask, 'image': images, 'real': real}
+    if self._o.joint_sigma:
+      height, width = maps.shape[1:]
+      sigma = self._o.joint_sigma * height
+      seen['joints'] = heatmaps(batch['joints'], height, width, sigma)
+    return seen
 
   def _pasted(
     self, params: Any, seen: Seen, modulations: Modulations, mixtures: jax.Array
@@ -207,7 +216,9 @@ class Guided(abc.ABC):
       'control': jax.nn.one_hot(chosen.control, self._nets.generator.identities),
       'partners': controls.draw_partners(partner_key, chosen.control, classes),
       'real_partners': controls.draw_partners(real_key, classes, classes),
-      'changes': diffaugment.draw(jax.random.split(augment_key, count), o.image_size, o.augment),
+      'changes': diffaugment.draw(
+        jax.random.split(augment_key, count), o.image_size, o.augment, o.aspect
+      ),
       'adversarial_weight': jnp.where(step < o.adversarial_from_step, 0.0, o.adversarial_weight),
     }
 

@@ -17,7 +17,7 @@ class GuidedOptions:
   """Plain numbers of such a stage; the defaults are the paper's where it has any.
 
   Attributes:
-    image_size: side of the crops in pixels.
+    image_size: side of the crops in pixels; of crops that are not square their height.
     identities_per_batch: different identities of a batch.
     identity_weight: weight of L_id in eq. 1, for A and I.
     real_pairs_weight: weight of the contrastive loss between real faces, for I.
@@ -39,6 +39,9 @@ class GuidedOptions:
     accumulate: steps whose gradients are averaged for one update.
     ema_decay: decay of the running averages of the networks that paint, and of I.
     sample_controls: control identities of a sample sheet.
+    aspect: height of a crop over its width.
+    joint_sigma: spread of a joint in the heatmaps that A and D_A see beside the map, as a share of
+      the height; 0 leaves joints out.
   """
 
   image_size: int
@@ -63,6 +66,8 @@ class GuidedOptions:
   accumulate: int = 1
   ema_decay: float = 0.999
   sample_controls: int = 5
+  aspect: int = 1
+  joint_sigma: float = 0.0
 
 
 class Nets(NamedTuple):

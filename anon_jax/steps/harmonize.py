@@ -27,9 +27,9 @@ class HarmonizeOptions:
   """Plain numbers of the stage.
 
   Attributes:
-    image_size: side of the target in pixels.
+    image_size: side of the target in pixels; of one that is not square its height.
     upscale: target side over input side.
-    sigma_fraction: blur of the appearance condition as a share of the side.
+    sigma_fraction: blur of the appearance condition as a share of the side, or of the height.
     feather: rim inside the mask, in pixels, over which H fades in.
     softness: blur of the softest recoloured foreground, as a share of the side; 0 for none.
     adversarial_weight: weight of the LSGAN term of eq. 2.
@@ -42,6 +42,7 @@ class HarmonizeOptions:
     decay_steps: steps over which the rates fall to a hundredth by a cosine; 0 keeps them.
     accumulate: steps whose gradients are averaged for one update.
     ema_decay: decay of H's running average.
+    aspect: height of the target over its width.
   """
 
   image_size: int
@@ -59,13 +60,15 @@ class HarmonizeOptions:
   decay_steps: int = 0
   accumulate: int = 1
   ema_decay: float = 0.999
+  aspect: int = 1
 
 
 def fit(picture: jax.Array, side: int) -> jax.Array:
-  """Enlarges [b, h, w, c] to `side` where the inputs are smaller than the target."""
-  if picture.shape[1] == side:
+  """Enlarges [b, h, w, c] to the height `side` where the inputs are smaller than the target."""
+  b, height, width, channels = picture.shape
+  if height == side:
     return picture
-  return jax.image.resize(picture, (picture.shape[0], side, side, picture.shape[-1]), 'bilinear')
+  return jax.image.resize(picture, (b, side, width * side // height, channels), 'bilinear')
 
 
 def make_harmonize_stage(
@@ -86,7 +89,7 @@ def make_harmonize_stage(
 
   Returns:
     A stage whose batches hold `image` uint8 [b, s, s, 3], `map` uint8 [b, s, s] and `index`
-    int32 [b].
+    int32 [b]; with an `aspect` of 2 [b, s, s / 2, .].
   """
   task = Harmonize(generator, discriminator, options, perceptual_net)
   return Stage(
@@ -121,7 +124,7 @@ class Harmonize:
     o = self.o
     root, gen_key, disc_key = jax.random.split(key, 3)
     side = o.image_size // o.upscale
-    gen_inputs = jnp.zeros((1, side, side, self.generator.channels))
+    gen_inputs = jnp.zeros((1, side, side // o.aspect, self.generator.channels))
     gen_params = self.generator.init(gen_key, gen_inputs)['params']
     disc_params = self.discriminator.init(disc_key, *self.judged())['params']
     return TrainState(
@@ -183,7 +186,7 @@ class Harmonize:
 
   def judged(self) -> tuple[jax.Array, list[jax.Array]]:
     """Returns zeros of the form of what D sees: pictures, and what it sees beside them."""
-    picture = jnp.zeros((1, self.o.image_size, self.o.image_size, 3))
+    picture = jnp.zeros((1, self.o.image_size, self.o.image_size // self.o.aspect, 3))
     return picture, [picture[..., :1], picture]
 
   def example(self, key: jax.Array, batch: Batch) -> dict[str, jax.Array]:

@@ -21,7 +21,7 @@ class IdentityOptions:
   """Plain numbers of the stage.
 
   Attributes:
-    image_size: side of the crops in pixels.
+    image_size: side of the crops in pixels; of crops that are not square their height.
     identities: number of training identities; each has a proxy.
     foreground_only: whether I sees the foreground alone.
     proxy_scale: length given to the proxies.
@@ -34,6 +34,7 @@ class IdentityOptions:
     decay_steps: steps over which the rates fall to a hundredth by a cosine; 0 keeps them.
     accumulate: steps whose gradients are averaged for one update.
     ema_decay: decay of I's running average.
+    aspect: height of a crop over its width.
   """
 
   image_size: int
@@ -49,6 +50,7 @@ class IdentityOptions:
   decay_steps: int = 0
   accumulate: int = 1
   ema_decay: float = 0.999
+  aspect: int = 1
 
 
 def make_identity_stage(net: IdentityNet, options: IdentityOptions) -> Stage:
@@ -94,7 +96,8 @@ class _Identify:
   def init(self, key: jax.Array) -> TrainState:
     o = self._o
     root, net_key, proxy_key = jax.random.split(key, 3)
-    params = self._net.init(net_key, jnp.zeros((1, o.image_size, o.image_size, 3)))['params']
+    crop = jnp.zeros((1, o.image_size, o.image_size // o.aspect, 3))
+    params = self._net.init(net_key, crop)['params']
     table = normalise(jax.random.normal(proxy_key, (o.identities, self._net.dimensions)))
     return TrainState(
       step=jnp.zeros((), jnp.int32),

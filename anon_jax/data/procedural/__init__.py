@@ -1,8 +1,9 @@
-"""A renderer of faces that needs no data: pictures, semantic maps, landmarks and clips.
+"""Renderers that need no data: faces with maps, landmarks and clips, and plain bodies.
 
 It serves the quickstart, the tests and the notebooks; nothing measured on it is quoted as quality.
 """
 
+from anon_jax.data.procedural.bodies import ProceduralBodies
 from anon_jax.data.procedural.clips import Clip, render_clip
 from anon_jax.data.procedural.parameters import (
   OCCLUDERS,
@@ -24,6 +25,7 @@ __all__ = [
   'FaceParameters',
   'Light',
   'Occluder',
+  'ProceduralBodies',
   'ProceduralClips',
   'ProceduralFaces',
   'Rendered',
