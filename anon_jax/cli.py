@@ -15,6 +15,7 @@ from anon_jax.data.errors import DatasetError
 from anon_jax.inference import clip_command, command
 from anon_jax.inference.errors import InferenceError
 from anon_jax.nets import frozen
+from anon_jax.serving import command as serve_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
   commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
   command.add(commands)
   clip_command.add(commands)
+  serve_command.add(commands)
   _add_segment(commands)
   _add_weights(commands)
   return parser

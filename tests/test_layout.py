@@ -25,6 +25,7 @@ ORDER = (
   ('train',),
   ('evaluation',),
   ('inference',),
+  ('serving',),
   ('experiment',),
   ('protocols',),
   ('main', 'cli'),

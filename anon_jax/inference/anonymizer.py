@@ -208,12 +208,17 @@ class Anonymizer:
 
   def _cover_all(self, request: Request, image: np.ndarray) -> list[Decision]:
     """Covers each face of a picture in place."""
+    decisions = []
     for number, face in enumerate(request.faces):
+      if keep := request.decision_to_keep(number):
+        decisions.append(keep)
+        continue
       frame, mask = crops.frame_of(face), request.mask(number)
       covering.cover(
         request.image, face, frame, self._method, self._block, self._kernel, mask
       ).lay_over(image)
-    return [Decision(face, _ACTIONS[self._method]) for face in request.faces]
+      decisions.append(Decision(face, _ACTIONS[self._method]))
+    return decisions
 
 
 def _check_options(method: str, block: int, kernel: int) -> None:
@@ -242,6 +247,11 @@ def _check(request: Request) -> None:
     if max(map(abs, face.box)) > _FURTHEST:
       raise InferenceError(
         f'the box {face.box} lies far from any picture; give pixels, at most {_FURTHEST:g}.'
+      )
+  for number in request.kept:
+    if not 0 <= number < len(request.faces):
+      raise InferenceError(
+        f'face {number} cannot be kept; the faces are numbered 0 to {len(request.faces) - 1}.'
       )
   if len(request.masks) not in (0, len(request.faces)):
     raise InferenceError(

@@ -89,10 +89,10 @@ def _anonymizer(
     masks, found = body_setup.masks(args)
   folder = None
   if args.method == 'synthesize':
-    folder = None if bodies else _weights_folder(args)
+    folder = None if bodies else weights_folder(args.weights)
     keep_programs()
   if folder:
-    found['weights'] = _fingerprint(folder)
+    found['weights'] = fingerprint_of(folder)
   given = args.detector_threshold
   detector = detection.load_detector(detection.THRESHOLD if given is None else given)
   if parallel:
@@ -100,7 +100,7 @@ def _anonymizer(
   found |= {'detector': detector.sha256[:16], 'detector_threshold': detector.threshold}
   if bodies:
     anonymizer, folders = body_setup.anonymizer(args, detector, _key(args))
-    networks = {name: _fingerprint(folder) for name, folder in folders.items()}
+    networks = {name: fingerprint_of(folder) for name, folder in folders.items()}
     return anonymizer, masks, {'weights': ''} | found | networks
   from anon_jax.inference.anonymizer import Anonymizer
   from anon_jax.inference.decisions import Trust
@@ -118,18 +118,23 @@ def _anonymizer(
   return anonymizer, masks, {'weights': ''} | found
 
 
-def _fingerprint(folder: pathlib.Path) -> str:
-  """Returns what tells the networks of a folder from others."""
-  # here and not above: it imports jax, which the other methods need not wait for
+def fingerprint_of(folder: pathlib.Path) -> str:
+  """Returns what tells the networks of a folder from others; raises WeightsError."""
+  # here and not above: it imports jax, which the covering methods need not wait for
   from anon_jax.inference.weights import read_description
 
   entries = read_description(folder)
   return ' '.join(f'{name} {entry.sha256[:16]}' for name, entry in entries.items())
 
 
-def _weights_folder(args: argparse.Namespace) -> pathlib.Path:
-  if args.weights:
-    return pathlib.Path(os.path.expanduser(args.weights))  # noqa: PTH111 - raises for no `~name`
+def weights_folder(given: str | None) -> pathlib.Path:
+  """Returns the folder of networks that was given, else the package's own.
+
+  Raises:
+    InferenceError: none was given, and the package has none.
+  """
+  if given:
+    return pathlib.Path(os.path.expanduser(given))  # noqa: PTH111 - raises for no `~name`
   from anon_jax.inference.anonymizer import SHIPPED
 
   if (SHIPPED / 'model.json').is_file():

@@ -1,7 +1,7 @@
 """What is asked for a picture, and what became of each of its faces and bodies."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from anon_jax.inference.faces import Face
 
 # Weight of the newest frame in a running mean over the frames of a face.
 _NEWEST = 0.2
+KEPT = 'kept'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Decision:
 
   Attributes:
     face: where it was found.
-    action: 'synthesized', 'filled', 'pixelated' or 'blurred'.
-    reason: why a face was filled though synthesis was asked for; '' otherwise.
+    action: 'synthesized', 'filled', 'pixelated', 'blurred', or 'kept' where somebody chose so.
+    reason: why a face was filled though synthesis was asked for, or kept; '' otherwise.
     similarity: cosine of I's embeddings of the original and the face that was painted last, whether
       it is shown or not; None where none was painted.
     draws: control identities that were tried.
@@ -135,6 +136,8 @@ class Request:
       for this picture alone.
     bodies: people of whom each pixel is replaced.
     body_cast: as `cast`, for bodies.
+    kept: numbers of the faces that stay as they are, since somebody chose so: each of them shows.
+      What covers another face still covers them, too.
   """
 
   image: np.ndarray
@@ -145,6 +148,7 @@ class Request:
   cast: Cast | None = None
   bodies: Sequence[Body] = ()
   body_cast: Cast | None = None
+  kept: Collection[int] = ()
 
   def mask(self, number: int) -> np.ndarray | None:
     """Returns the mask of a face; None where S is to find it."""
@@ -153,3 +157,7 @@ class Request:
   def name_of(self, number: int) -> str:
     """Returns the name of a face."""
     return self.names[number] if len(self.names) else f'{self.name} {number}'
+
+  def decision_to_keep(self, number: int) -> Decision | None:
+    """Returns the decision for a face that stays as it is; None for any other."""
+    return Decision(self.faces[number], KEPT, 'by choice') if number in self.kept else None

@@ -60,12 +60,12 @@ def add(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace]
   )
   parser.add_argument(
     '--detector-threshold',
-    type=_share,
+    type=share,
     metavar='SCORE',
     help='least score of a face that counts, between 0 and 1 (0.15)',
   )
   parser.add_argument(
-    '--trust', type=_share, metavar='SCORE', help=f'less sure faces are filled ({TRUST})'
+    '--trust', type=share, metavar='SCORE', help=f'less sure faces are filled ({TRUST})'
   )
   parser.add_argument(
     '--block', type=_block, metavar='N', help=f'of pixelate, at 128 px a face crop ({BLOCK})'
@@ -146,7 +146,8 @@ def _add_bodies(parser: argparse.ArgumentParser) -> None:
   )
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
+  """Reads a number between 0 and 1, exclusive, for argparse."""
   with contextlib.suppress(ValueError):
     if 0 < (value := float(text)) < 1:
       return value

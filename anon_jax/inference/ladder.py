@@ -24,7 +24,7 @@ _SKIN, _BACKGROUND = (semantic.CLASSES.index(name) for name in ('skin', 'backgro
 
 
 class Ladder:
-  """Replaces the faces of pictures; every face of every picture is replaced or filled.
+  """Replaces the faces of pictures; each that is not to be kept is replaced or filled.
 
   Args:
     synthesizer: paints new faces.
@@ -56,6 +56,9 @@ class Ladder:
     items = []
     for place, request in enumerate(requests):
       for number, face in enumerate(request.faces):
+        if keep := request.decision_to_keep(number):
+          decisions[place].append(keep)
+          continue
         reason = self.reason_to_fill(face)
         decisions[place].append(Decision(face, 'filled' if reason else 'synthesized', reason))
         if reason:  # what is painted later has no pixel of it beside it, and may lie over it

@@ -56,6 +56,11 @@ def kind_of(head: bytes) -> str | None:
   return next((kind for beginning, kind in _BEGINNINGS if head.startswith(beginning)), None)
 
 
+def is_heif(head: bytes) -> bool:
+  """Tells a HEIC or AVIF picture by its first 16 bytes."""
+  return head[4:8] == b'ftyp' and head[8:12] in (b'heic', b'heix', b'mif1', b'msf1', b'avif')
+
+
 def outline(data: memoryview) -> Outline:
   """Walks through a picture file from its beginning to its end, without decoding.
 
@@ -72,7 +77,7 @@ def outline(data: memoryview) -> Outline:
       'is empty; replace it'
       if not head
       else 'is a HEIC or AVIF picture; convert it to JPEG or PNG'
-      if head[4:8] == b'ftyp' and head[8:12] in (b'heic', b'heix', b'mif1', b'msf1', b'avif')
+      if is_heif(head)
       else 'is no JPEG, PNG, WebP, TIFF, BMP or GIF by its content; convert or remove it'
     )
   walk = _WALKS.get(kind)
