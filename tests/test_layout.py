@@ -40,6 +40,7 @@ INFERENCE = (
   *('video_reading', 'video_writing', 'video_decoding', 'video_encoding'),
   *('live', 'live_command', 'camera', 'camera_decoding', 'sources', 'replacing', 'video_streaming'),
 )
+SERVING = ('command', 'server', 'engine', 'work', 'clips', 'pictures')
 
 
 def _layer(path: pathlib.Path) -> str:
@@ -120,6 +121,7 @@ def test_every_public_definition_has_a_docstring():
     'anon_jax.cli',
     'anon_jax.nets.harmonization',
     *(f'anon_jax.inference.{name}' for name in INFERENCE),
+    *(f'anon_jax.serving.{name}' for name in SERVING),
   ],
 )
 def test_inference_imports_neither_tensorflow_nor_tfds_nor_clu(module):

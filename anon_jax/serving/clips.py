@@ -15,7 +15,7 @@ from anon_jax.serving.items import CLIP, Item
 from anon_jax.serving.limits import Limits
 
 _NOTHING_FOUND = (
-  'No face was found in any frame, so nothing is given out. A detector misses some: look at the clip '
+  'No face was found in any frame, so nothing is given out. A detector misses some: look at it '
   'closely, and confirm that no face shows.'
 )
 
