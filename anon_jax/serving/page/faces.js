@@ -97,7 +97,7 @@ export function listTracks(parent, tracks) {
     const row = element('li', '', track.action === 'filled' && track.reason ? 'filled' : 'plain');
     const states = ['detected', 'bridged', 'held'].filter((state) => track.states[state]).map((state) => `${track.states[state]} ${state}`);
     row.append(
-      element('span', `Face ${number + 1}, ${track.frames} frames from ${track.first_frame}`),
+      element('span', `Face ${number + 1}, ${track.frames} frames from frame ${track.first_frame}`),
       element('span', `${ACTIONS[track.action] || track.action}${track.reason ? `: ${track.reason}` : ''} (${states.join(', ')})`, 'fine'),
     );
     return row;

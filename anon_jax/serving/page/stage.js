@@ -11,6 +11,7 @@ const STATES = {
   done: 'done', 'no face': 'no face found', failed: 'cannot be done',
 };
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+const timeLeft = (seconds) => (seconds < 100 ? `about ${Math.ceil(seconds)} s left` : `about ${Math.ceil(seconds / 60)} minutes left`);
 
 export class Stage {
   /** @param settings of the page. @param on run(entry, more) and forget(entry). */
@@ -106,7 +107,7 @@ export class Stage {
         text += `: ${done}${expected >= done ? ` of ${expected}` : ''} frames, ${rate.toFixed(1)} a second`;
         if (expected >= done) {
           bar.value = done / expected;
-          text += `, about ${Math.ceil((expected - done) / rate)} s left`;
+          text += `, ${timeLeft((expected - done) / rate)}`;
         }
       }
     }
