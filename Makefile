@@ -9,11 +9,12 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check install --no-deps
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo serve test lint bench clean
 
 help:
 	@echo 'make install   the virtual environment .venv, from requirements.lock'
 	@echo 'make demo      anonymizes a photograph, then trains for minutes on procedural faces'
+	@echo 'make serve     a page on 127.0.0.1 that anonymizes what is dropped on it'
 	@echo 'make test      lint, types and tests'
 	@echo 'make bench     speed against PyTorch: benchmarks/results.md and bench.json, some 20 minutes'
 	@echo 'make clean     removes .venv and what demo wrote'
@@ -40,6 +41,11 @@ demo: install
 	@echo 'Sample grids (input, recoloured, condition, output, target):  $(DEMO)/quickstart/samples/'
 	@echo 'Metrics, one JSON object a line:                              $(DEMO)/quickstart/metrics.jsonl'
 	@echo 'Held-out results beside the baseline:                         $(DEMO)/quickstart/results.md'
+
+# The extra `demo`, in the versions that are tested.
+serve: install
+	$(PIP) $$(grep -E '^(anyio|click|h11|starlette|uvicorn)==' requirements-test.lock)
+	$(BIN)/anon-jax serve
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff format --check .

@@ -34,6 +34,8 @@ def anonymize(item: Item, asked: Asked, engine: Engine, limits: Limits) -> None:
   """
   item.kind, item.stage = CLIP, 'reading'
   _look(item, limits)
+  item.stage = 'preparing the networks'
+  engine.wait_until_warm(asked.method)
   deadline = time.monotonic() + limits.clip_seconds
 
   def tell(frames: int) -> None:

@@ -1,6 +1,7 @@
 """What the page has things done by: one detector and one set of networks, loaded once."""
 
 import pathlib
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ class Engine:
   ):
     self._detector, self._synthesizer, self._settings = detector, synthesizer, settings or {}
     self.identities = synthesizer.identities if synthesizer else 0
+    self._warm = threading.Event()
 
   @classmethod
   def load(cls, weights: str | None = None, threshold: float | None = None) -> 'Engine':
@@ -91,10 +93,19 @@ class Engine:
 
   def warm_up(self) -> None:
     """Has the programs compiled that the first picture needs, while nobody waits for them yet."""
-    if self._synthesizer is None:
-      return
-    net = self._synthesizer
-    crops = np.zeros((1, net.size, net.size, 3), np.uint8)
-    maps, replaced = net.maps(crops), np.ones((1, net.size, net.size), bool)
-    controls = np.full((1, net.identities), 1 / net.identities, np.float32)
-    net.paint(crops, maps, controls, replaced=replaced)
+    try:
+      if self._synthesizer:
+        _try(self._synthesizer)
+    finally:
+      self._warm.set()
+
+  def wait_until_warm(self, method: str) -> None:
+    """Waits for `warm_up`, where a method needs it: two threads would compile everything twice."""
+    if method == 'synthesize':
+      self._warm.wait()
+
+
+def _try(net: 'Synthesizer') -> None:
+  crops = np.zeros((1, net.size, net.size, 3), np.uint8)
+  controls = np.full((1, net.identities), 1 / net.identities, np.float32)
+  net.paint(crops, net.maps(crops), controls, replaced=np.ones(crops.shape[:3], bool))

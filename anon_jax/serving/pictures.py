@@ -74,6 +74,7 @@ def anonymize(item: Item, asked: Asked, engine: Engine, reader: Reader) -> None:
   if not given and not asked.no_face:
     raise NothingToReplace(_NOTHING_FOUND)
   item.stage = 'replacing faces' if asked.method == 'synthesize' else 'covering faces'
+  engine.wait_until_warm(asked.method)
   kept = [number for number, each in enumerate(given) if each.kept]
   request = Request(pixels, [each.face for each in given], name=item.name, kept=kept)
   done = anonymizer.anonymize_many([request])[0]

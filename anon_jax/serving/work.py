@@ -43,7 +43,8 @@ class Worker:
       self._pool = ThreadPoolExecutor(1, 'anon-jax-worker')
       stack.callback(self._pool.shutdown, cancel_futures=True)
       stack.callback(self._shelf.stop_all)
-      self._pool.submit(self._warm_up)
+      self._warming = stack.enter_context(ThreadPoolExecutor(1, 'anon-jax-warming'))
+      self._warming.submit(self._warm_up)
       self._stack = stack.pop_all()
     return self
 
