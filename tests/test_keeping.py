@@ -5,6 +5,7 @@ import pytest
 from test_anonymizer import BOX, FILL, NEW, POINTS, Fake, _box_of, _noise, _shows
 
 from anon_jax.inference.anonymizer import Anonymizer
+from anon_jax.inference.body_anonymizer import BodyAnonymizer
 from anon_jax.inference.decisions import Request
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
@@ -49,3 +50,9 @@ def test_what_covers_another_face_covers_one_that_is_kept_too():
 def test_a_face_that_is_not_there_cannot_be_kept(kept):
   with pytest.raises(InferenceError, match=r'cannot be kept; the faces are numbered 0 to 1\.'):
     _done(kept)
+
+
+def test_a_face_beside_bodies_cannot_be_kept():
+  anonymizer = BodyAnonymizer(Anonymizer(method='fill'), method='fill')
+  with pytest.raises(InferenceError, match='faces beside bodies cannot be kept'):
+    anonymizer.anonymize_many([Request(_noise(), FACES, kept={0})])

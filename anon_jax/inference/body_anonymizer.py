@@ -128,7 +128,9 @@ def beside(faces: Sequence[Face], bodies: Sequence[Body]) -> list[Face]:
 
 
 def _check(request: Request) -> None:
-  """Raises unless each body has pixels, in a mask of its picture's size."""
+  """Raises unless each body has pixels, in a mask of its picture's size; no face can be kept."""
+  if request.kept:  # it may be a part of a body, of which nothing shows
+    raise InferenceError('faces beside bodies cannot be kept; give no number in `kept`.')
   for body in request.bodies:
     if body.mask.shape != request.image.shape[:2] or not body.mask.any():
       raise InferenceError(

@@ -1,8 +1,10 @@
 """What the page has things done by: one detector and one set of networks, loaded once."""
 
+import dataclasses
 import pathlib
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +50,9 @@ class Engine:
     """
     given = detection.THRESHOLD if threshold is None else threshold
     detector = detection.load_detector(threshold=given)
+    # one picture is searched at a time, and somebody waits for it
+    beside = ThreadPoolExecutor(detector.callers, 'anon-jax-search')
+    detector = dataclasses.replace(detector, beside=beside)
     settings = {'detector': detector.sha256[:16], 'detector_threshold': given, 'weights': ''}
     if not weights and not (SHIPPED / 'model.json').is_file():
       return cls(detector, None, settings)
