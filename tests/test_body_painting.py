@@ -85,7 +85,7 @@ def _run(painter, bodies, picture, faces=(), **more):
 class _Fake:
   """Stands in for A and H: each new person has one colour, by the order of painting."""
 
-  height, upscale, identities = SIZE, 1, IDENTITIES
+  height, share, upscale, identities = SIZE, 0.85, 1, IDENTITIES
 
   def __init__(self):
     self.crops, self.hidden, self.controls, self.batches = [], [], [], []
@@ -129,6 +129,7 @@ def test_of_a_body_only_its_outline_and_its_blur_matter(painter):
     blurred = np.zeros((1, SIZE, SIZE // 2, 3), np.float32)
     frozen = types.SimpleNamespace(
       height=painter.height,
+      share=painter.share,
       upscale=1,
       identities=IDENTITIES,
       paint=painter.paint,
@@ -245,8 +246,7 @@ def test_networks_with_joints_are_told_that_none_is_known():
   [
     ({'anonymization': None}, 'have no anonymization of bodies; it needs A and H'),
     ({'harmonization': None}, 'have no harmonization of bodies'),
-    ({'input.person_share': 0.6}, 'of which a person fills 0.6; expected 0.85'),
-    ({'input.width': 16}, 'crops of 16 x 16'),
+    ({'input.person_share': 0.6}, 'fills 0.6, and harmonization on such of 0.85'),
     ({'input.parts_share': 1}, 'trained on maps with parts alone'),
   ],
 )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from anon_jax import compiling, proxy
-from anon_jax.data import body_classes, body_crops
+from anon_jax.data import body_classes
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.painting import prolonged, to_uint8
 from anon_jax.inference.synthesis import in_buckets
@@ -33,6 +33,7 @@ class BodyPainter:
 
   Attributes:
     height: of a crop in pixels; its width is half of it.
+    share: of the crop's height that a person fills, or of its width if that is what she fills.
     upscale: side of what is painted over that of the crop.
     identities: number of A's control identities.
 
@@ -55,6 +56,7 @@ class BodyPainter:
     _require_views(painter, blender)
     self._params = jax.device_put((painter.params, blender.params))  # once, not with each batch
     self.height: int = blender.input.image_size
+    self.share: float = blender.input.person_share
     self.upscale: int = getattr(blender.module, 'upscale', 1)
     self.identities: int = painter.module.identities
     self._paint = compiling.jit(functools.partial(paint, networks))
@@ -93,13 +95,12 @@ class BodyPainter:
 
 
 def _require_views(painter: Any, blender: Any) -> None:
-  for name, net in {'anonymization': painter, 'harmonization': blender}.items():
-    shown = net.input
-    if shown.person_share != body_crops.FILL or shown.image_size != body_crops.ASPECT * shown.width:
-      raise InferenceError(
-        f'{name} was trained on crops of {shown.width} x {shown.image_size} of which a person '
-        f'fills {shown.person_share:g}; expected {body_crops.FILL:g}, twice as high as wide.'
-      )
+  shares = painter.input.person_share, blender.input.person_share
+  if shares[0] != shares[1]:
+    raise InferenceError(
+      f'anonymization was trained on crops of which a person fills {shares[0]:g}, and '
+      f'harmonization on such of {shares[1]:g}; export two that were trained alike.'
+    )
   if painter.input.parts_share == 1:
     raise InferenceError(
       'anonymization was trained on maps with parts alone, and a mask tells none; export one that '

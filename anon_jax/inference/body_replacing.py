@@ -58,7 +58,8 @@ class Replacer:
       for turn, place in enumerate(order):
         if turn == len(turns):
           turns.append([])
-        turns[turn].append(_Item(request, own[place], image, left))
+        frame = frame_of(own[place].mask, self._painter.share)
+        turns[turn].append(_Item(request, own[place], frame, image, left))
     for items in turns:
       self._paint(items)
     return decisions
@@ -97,13 +98,16 @@ class _Item:
   """One body on its way.
 
   Attributes:
+    frame: the square whose middle half is her crop.
     image: uint8 [h, w, 3], what becomes of her picture.
     left: bool [h, w], pixels of whom nobody has painted yet; shared by all bodies of a picture.
   """
 
-  def __init__(self, request: Request, wide: Wide, image: np.ndarray, left: np.ndarray):
-    self.request, self.wide, self.image, self.left = request, wide, image, left
-    self.frame = frame_of(wide.mask)
+  def __init__(
+    self, request: Request, wide: Wide, frame: crops.Frame, image: np.ndarray, left: np.ndarray
+  ):
+    self.request, self.wide, self.frame = request, wide, frame
+    self.image, self.left = image, left
 
   def lay_over(self, painted: np.ndarray, shown: np.ndarray) -> None:
     """Puts the new person, uint8 [h, w, 3] where bool [h, w] says, into the picture."""
