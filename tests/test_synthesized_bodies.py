@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import test_anonymize_command
 from test_anonymize_bodies import _body, _clip, _image, _mask
-from test_files import picture, red
+from test_files import FILL, picture, red
 from test_mask_sources import save
-from test_videos import FRAMES, HEIGHT, WIDTH, _frames, _is_red, _place
+from test_videos import FRAMES, HEIGHT, SIDE, WIDTH, _frames, _place
 from test_weights_folder import _write as write_faces
 
 from anon_jax.inference import anonymizer, export, records, weights
@@ -17,7 +17,7 @@ from anon_jax.nets.anonymization import HIDDEN, widths_for
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
 
 bodies = pytest.importorskip('anon_jax.nets.body_anonymization')
-SIZE, IDENTITIES = 32, 4
+PIXELS, IDENTITIES = 32, 4
 
 # the fixtures of that file
 detector, photos = test_anonymize_command.detector, test_anonymize_command.photos
@@ -28,10 +28,10 @@ def folder(photos, monkeypatch):
   """A folder of A and H of bodies, with random parameters; of faces there are no networks."""
   monkeypatch.setattr(anonymizer, 'SHIPPED', photos / 'none')
   painter = bodies.BodyAnonymizationNet(
-    IDENTITIES, widths_for('tiny', SIZE), HIDDEN['tiny'], joints=18
+    IDENTITIES, widths_for('tiny', PIXELS), HIDDEN['tiny'], joints=18
   )
-  shown = records.BodyPaintingInput(SIZE, SIZE // 2, 0.85, parts_share=0.5, joint_sigma=0.02)
-  seen = records.BodyHarmonizationInput(SIZE, SIZE // 2, 0.85, feather=1)
+  shown = records.BodyPaintingInput(PIXELS, PIXELS // 2, 0.85, parts_share=0.5, joint_sigma=0.02)
+  seen = records.BodyHarmonizationInput(PIXELS, PIXELS // 2, 0.85, feather=1)
   nets = {
     'anonymization': (painter, shown),
     'harmonization': (HarmonizationNet(WIDTHS['tiny']), seen),
@@ -39,7 +39,7 @@ def folder(photos, monkeypatch):
   rng, sources = np.random.default_rng(0), {}
   training = records.Training('anonymize', 7, 'tiny', (records.DataSet('ccp', 0.8),), 3, 8)
   for name, (module, view) in nets.items():
-    shapes = weights.shapes_of(module, SIZE, SIZE // 2)
+    shapes = weights.shapes_of(module, PIXELS, PIXELS // 2)
     flat = {n: rng.normal(0, 0.3, shape).astype(np.float32) for n, shape in shapes.items()}
     sources[name] = Source(photos, module, weights.nested(flat), view, training, 'ccp')
   export.write_folder(photos / 'bodies', sources, 'float32')
@@ -75,11 +75,12 @@ def test_a_body_of_a_video_is_one_person_all_along(photos, folder):
   (record,) = json.loads((photos / 'm.json').read_text())['inputs']
   assert record['bodies'][0]['actions'] == {'synthesized': FRAMES}
   frames = [pixels for _, pixels in _frames('out.mp4')]
-  assert not any(_is_red(pixels).any() for pixels in frames)
   # where she is, some way inside, she has one look: nothing of it comes from frame to frame anew
   looks = []
   for frame, pixels in enumerate(frames):
     left, top = _place(frame)
+    forehead = pixels[top : top + 3, left : left + SIDE]  # above the mask
+    assert np.abs(forehead.astype(int) - FILL[0]).max() < 25
     looks.append(pixels[top + 22 : top + 30, left + 4 : left + 10].mean((0, 1)))
   assert np.std(looks, axis=0).max() < 25
 
