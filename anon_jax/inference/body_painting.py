@@ -72,6 +72,7 @@ class BodyPainter:
     self,
     crops: np.ndarray,
     replaced: np.ndarray,
+    core: np.ndarray,
     hidden: np.ndarray,
     controls: np.ndarray,
     conditions: np.ndarray,
@@ -81,16 +82,17 @@ class BodyPainter:
     Args:
       crops: uint8 [n, h, w, 3].
       replaced: bool [n, h, w], all pixels that show some of the person: nothing of them is seen.
+      core: bool [n, h, w], those that mostly show her: inside of it she fades in.
       hidden: bool [n, h, w], other pixels of which nothing is seen.
       controls: float32 [n, identities], mixtures of control identities.
       conditions: float32 [n, h, w, 3] in [-1, 1].
 
     Returns:
-      uint8 [n, h * upscale, w * upscale, 3]; the new person where it is to be shown, fading into
-      the prolonged background at her rim. Nothing in it is a pixel of the original.
+      uint8 [n, h * upscale, w * upscale, 3]; the new person, fading into the prolonged
+      background at her rim and beyond. Nothing in it is a pixel of the original.
     """
     run = functools.partial(self._paint, self._params)
-    found: np.ndarray = in_buckets(run, crops, replaced, hidden, controls, conditions)
+    found: np.ndarray = in_buckets(run, crops, replaced, core, hidden, controls, conditions)
     return found
 
 
@@ -115,6 +117,7 @@ def paint(
   params: Any,
   crops: jax.Array,
   replaced: jax.Array,
+  core: jax.Array,
   hidden: jax.Array,
   controls: jax.Array,
   condition: jax.Array,
@@ -130,9 +133,10 @@ def paint(
   shown = jnp.where(mask > 0, body, images)
   inputs = harmonization.harmonizer_inputs(mask, shown, condition)
   rgb: Any = blender.module.apply({'params': params[1]}, inputs)
+  inner = core[..., None].astype(jnp.float32)
   for axis in (1, 2):
-    mask = jnp.repeat(mask, rgb.shape[1] // images.shape[1], axis)
-  weight = harmonization.feather(mask, blender.input.feather)
+    inner = jnp.repeat(inner, rgb.shape[1] // images.shape[1], axis)
+  weight = harmonization.feather(inner, blender.input.feather)
   return to_uint8(weight * rgb + (1 - weight) * _resized(around, rgb.shape[1:3]))
 
 
