@@ -85,7 +85,7 @@ def _run(painter, bodies, picture, faces=(), **more):
 class _Fake:
   """Stands in for A and H: each new person has one colour, by the order of painting."""
 
-  height, upscale, identities = SIZE, 1, IDENTITIES
+  height, share, upscale, identities = SIZE, 0.85, 1, IDENTITIES
 
   def __init__(self):
     self.crops, self.hidden, self.controls, self.batches = [], [], [], []
@@ -93,7 +93,8 @@ class _Fake:
   def conditions(self, shown):
     return shown / np.float32(127.5) - 1
 
-  def paint(self, shown, replaced, hidden, drawn, conditions):
+  def paint(self, shown, replaced, core, hidden, drawn, conditions):
+    assert (core <= replaced).all()
     self.batches.append(len(shown))
     self.crops.extend(np.where(replaced[..., None], 0, shown))
     self.hidden.extend(hidden)
@@ -111,10 +112,8 @@ def test_every_pixel_of_a_body_is_new_and_beside_it_nothing_is(upscale):
   same = (found.image == picture).all(-1)
   assert same[union].mean() < 0.01  # of 16 million colours none is met by chance
   assert [decision.action for decision in found.bodies] == ['synthesized'] * 3
-  # crops of up to 60 / .85 pixels are sampled at 32: what shows a pixel reaches 4 of these further
-  far = ~crops.grown(union, 12)
-  assert far.any()
-  np.testing.assert_array_equal(found.image[far], picture[far])
+  beside = ~crops.grown(union, 1)  # which is by how much masks are grown
+  np.testing.assert_array_equal(found.image[beside], picture[beside])
 
 
 def test_of_a_body_only_its_outline_and_its_blur_matter(painter):
@@ -129,6 +128,7 @@ def test_of_a_body_only_its_outline_and_its_blur_matter(painter):
     blurred = np.zeros((1, SIZE, SIZE // 2, 3), np.float32)
     frozen = types.SimpleNamespace(
       height=painter.height,
+      share=painter.share,
       upscale=1,
       identities=IDENTITIES,
       paint=painter.paint,
@@ -146,8 +146,7 @@ def test_who_stands_in_front_lies_above_and_is_not_seen_by_who_is_behind():
   found = _run(fake, [near, far], np.full((*PICTURE, 3), 200, np.uint8))
   assert fake.batches == [1, 1]
   assert (found.image[mask((20, 10, 40, 58))] == 20).all()  # painted as the second
-  # a crop of 48 / .85 pixels at 32: what shows some of the near one reaches up to 5 further
-  assert (found.image[mask((10, 5, 15, 50))] == 10).all()
+  assert (found.image[mask((10, 5, 19, 50))] == 10).all()
   # whoever is in front is hidden from the first, and nobody is from the second
   assert fake.hidden[0].any()
   assert not fake.hidden[1].any()
@@ -245,8 +244,7 @@ def test_networks_with_joints_are_told_that_none_is_known():
   [
     ({'anonymization': None}, 'have no anonymization of bodies; it needs A and H'),
     ({'harmonization': None}, 'have no harmonization of bodies'),
-    ({'input.person_share': 0.6}, 'of which a person fills 0.6; expected 0.85'),
-    ({'input.width': 16}, 'crops of 16 x 16'),
+    ({'input.person_share': 0.6}, 'fills 0.6, and harmonization on such of 0.85'),
     ({'input.parts_share': 1}, 'trained on maps with parts alone'),
   ],
 )

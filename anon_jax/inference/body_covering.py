@@ -33,12 +33,17 @@ class Wide:
     return cls(body, bodies.grown(body.mask))
 
 
-def frame_of(mask: np.ndarray) -> Frame:
-  """Returns the square about a body whose middle half, across, is her crop."""
+def frame_of(mask: np.ndarray, share: float = body_crops.FILL) -> Frame:
+  """Returns the square about a body whose middle half, across, is her crop.
+
+  Args:
+    mask: bool [h, w], her pixels.
+    share: of the crop's height that she fills, or of its width if that is what she fills.
+  """
   box = body_crops.mask_box(mask)
   assert box is not None
   left, top, right, bottom = box
-  side = max(bottom - top, body_crops.ASPECT * (right - left)) / body_crops.FILL
+  side = max(bottom - top, body_crops.ASPECT * (right - left)) / share
   centre = np.array([(left + right) / 2, (top + bottom) / 2])
   return Frame(centre, side, np.array([1.0, 0.0]), np.array([0.0, 1.0]))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from anon_jax import compiling, proxy
-from anon_jax.data import body_classes, body_crops
+from anon_jax.data import body_classes
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.painting import prolonged, to_uint8
 from anon_jax.inference.synthesis import in_buckets
@@ -33,6 +33,7 @@ class BodyPainter:
 
   Attributes:
     height: of a crop in pixels; its width is half of it.
+    share: of the crop's height that a person fills, or of its width if that is what she fills.
     upscale: side of what is painted over that of the crop.
     identities: number of A's control identities.
 
@@ -55,6 +56,7 @@ class BodyPainter:
     _require_views(painter, blender)
     self._params = jax.device_put((painter.params, blender.params))  # once, not with each batch
     self.height: int = blender.input.image_size
+    self.share: float = blender.input.person_share
     self.upscale: int = getattr(blender.module, 'upscale', 1)
     self.identities: int = painter.module.identities
     self._paint = compiling.jit(functools.partial(paint, networks))
@@ -70,6 +72,7 @@ class BodyPainter:
     self,
     crops: np.ndarray,
     replaced: np.ndarray,
+    core: np.ndarray,
     hidden: np.ndarray,
     controls: np.ndarray,
     conditions: np.ndarray,
@@ -79,27 +82,27 @@ class BodyPainter:
     Args:
       crops: uint8 [n, h, w, 3].
       replaced: bool [n, h, w], all pixels that show some of the person: nothing of them is seen.
+      core: bool [n, h, w], those that mostly show her: inside of it she fades in.
       hidden: bool [n, h, w], other pixels of which nothing is seen.
       controls: float32 [n, identities], mixtures of control identities.
       conditions: float32 [n, h, w, 3] in [-1, 1].
 
     Returns:
-      uint8 [n, h * upscale, w * upscale, 3]; the new person where it is to be shown, fading into
-      the prolonged background at her rim. Nothing in it is a pixel of the original.
+      uint8 [n, h * upscale, w * upscale, 3]; the new person, fading into the prolonged
+      background at her rim and beyond. Nothing in it is a pixel of the original.
     """
     run = functools.partial(self._paint, self._params)
-    found: np.ndarray = in_buckets(run, crops, replaced, hidden, controls, conditions)
+    found: np.ndarray = in_buckets(run, crops, replaced, core, hidden, controls, conditions)
     return found
 
 
 def _require_views(painter: Any, blender: Any) -> None:
-  for name, net in {'anonymization': painter, 'harmonization': blender}.items():
-    shown = net.input
-    if shown.person_share != body_crops.FILL or shown.image_size != body_crops.ASPECT * shown.width:
-      raise InferenceError(
-        f'{name} was trained on crops of {shown.width} x {shown.image_size} of which a person '
-        f'fills {shown.person_share:g}; expected {body_crops.FILL:g}, twice as high as wide.'
-      )
+  shares = painter.input.person_share, blender.input.person_share
+  if shares[0] != shares[1]:
+    raise InferenceError(
+      f'anonymization was trained on crops of which a person fills {shares[0]:g}, and '
+      f'harmonization on such of {shares[1]:g}; export two that were trained alike.'
+    )
   if painter.input.parts_share == 1:
     raise InferenceError(
       'anonymization was trained on maps with parts alone, and a mask tells none; export one that '
@@ -114,6 +117,7 @@ def paint(
   params: Any,
   crops: jax.Array,
   replaced: jax.Array,
+  core: jax.Array,
   hidden: jax.Array,
   controls: jax.Array,
   condition: jax.Array,
@@ -129,9 +133,10 @@ def paint(
   shown = jnp.where(mask > 0, body, images)
   inputs = harmonization.harmonizer_inputs(mask, shown, condition)
   rgb: Any = blender.module.apply({'params': params[1]}, inputs)
+  inner = core[..., None].astype(jnp.float32)
   for axis in (1, 2):
-    mask = jnp.repeat(mask, rgb.shape[1] // images.shape[1], axis)
-  weight = harmonization.feather(mask, blender.input.feather)
+    inner = jnp.repeat(inner, rgb.shape[1] // images.shape[1], axis)
+  weight = harmonization.feather(inner, blender.input.feather)
   return to_uint8(weight * rgb + (1 - weight) * _resized(around, rgb.shape[1:3]))
 
 

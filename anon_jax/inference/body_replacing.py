@@ -1,5 +1,6 @@
 """Replaces the bodies of pictures: the farthest first, so that who stands in front lies above."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,7 +59,8 @@ class Replacer:
       for turn, place in enumerate(order):
         if turn == len(turns):
           turns.append([])
-        turns[turn].append(_Item(request, own[place], image, left))
+        frame = frame_of(own[place].mask, self._painter.share)
+        turns[turn].append(_Item(request, own[place], frame, image, left))
     for items in turns:
       self._paint(items)
     return decisions
@@ -71,6 +73,7 @@ class Replacer:
     painted = self._painter.paint(
       np.stack([_cut(item.image, item, height) for item in items]),
       np.stack(replaced),
+      np.stack([_core(item, height) for item in items]),
       np.stack([_shows(item.left & ~item.wide.mask, item, height) for item in items]),
       np.stack([self._control(item) for item in items]),
       self._painter.conditions(np.stack(originals)),
@@ -97,22 +100,33 @@ class _Item:
   """One body on its way.
 
   Attributes:
+    frame: the square whose middle half is her crop.
     image: uint8 [h, w, 3], what becomes of her picture.
     left: bool [h, w], pixels of whom nobody has painted yet; shared by all bodies of a picture.
   """
 
-  def __init__(self, request: Request, wide: Wide, image: np.ndarray, left: np.ndarray):
-    self.request, self.wide, self.image, self.left = request, wide, image, left
-    self.frame = frame_of(wide.mask)
+  def __init__(
+    self, request: Request, wide: Wide, frame: crops.Frame, image: np.ndarray, left: np.ndarray
+  ):
+    self.request, self.wide, self.frame = request, wide, frame
+    self.image, self.left = image, left
 
   def lay_over(self, painted: np.ndarray, shown: np.ndarray) -> None:
-    """Puts the new person, uint8 [h, w, 3] where bool [h, w] says, into the picture."""
+    """Puts the new person, uint8 [h, w, 3], into the picture, at her own pixels alone.
+
+    Args:
+      painted: of her crop, or enlarged.
+      shown: bool of the same size, what shows some of her.
+    """
     height, width = self.image.shape[:2]
     side = len(painted)
     margin = (side - painted.shape[1]) // 2
     square = np.pad(painted, ((0, 0), (margin, margin), (0, 0)), mode='edge')
     mask = np.pad(shown, ((0, 0), (margin, margin)))
-    crops.put_back(square, mask, self.frame, width, height).lay_over(self.image)
+    patch = crops.put_back(square, mask, self.frame, width, height)
+    rows, columns = patch.mask.shape
+    own = self.wide.mask[patch.top : patch.top + rows, patch.left : patch.left + columns]
+    dataclasses.replace(patch, mask=patch.mask & own).lay_over(self.image)
     self.left &= ~self.wide.mask
 
 
@@ -132,6 +146,12 @@ def _middle(square: np.ndarray) -> np.ndarray:
 
 def _cut(picture: np.ndarray, item: _Item, height: int) -> np.ndarray:
   return _middle(crops.cut(picture, item.frame, height))
+
+
+def _core(item: _Item, height: int) -> np.ndarray:
+  """Returns the pixels of a crop of which a body has half or more."""
+  shade = np.repeat(item.wide.mask[..., None].astype(np.uint8) * np.uint8(255), 3, axis=2)
+  return _cut(shade, item, height)[..., 0] > 127
 
 
 def _shows(mask: np.ndarray, item: _Item, height: int) -> np.ndarray:
