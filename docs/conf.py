@@ -26,13 +26,15 @@ myst_heading_anchors = 4  # those that GitHub gives
 default_role = 'code'
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-autodoc_default_options = {'members': True}
 autodoc_member_order = 'bysource'
 autodoc_typehints_format = 'short'
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 
+smartquotes = False  # values in tables are code
 html_theme = 'furo'  # system fonts, no trackers: a page loads nothing from elsewhere
+html_static_path = ['static']
+html_css_files = ['site.css']
 html_title = f'{project} {version}'
 html_copy_source = False
 html_show_sphinx = False
