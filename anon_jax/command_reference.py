@@ -38,12 +38,10 @@ def sections(parser: argparse.ArgumentParser, said: str = '') -> Iterator[str]:
   text = parser.description or (f'{said[:1].upper()}{said[1:]}.' if said else '')
   if text:
     yield from (_plain(text), '')
-  positional, options, below = [], [], []
-  for action in parser._actions:
-    if isinstance(action, argparse._SubParsersAction):
-      below.append(action)
-    elif not isinstance(action, argparse._HelpAction):
-      (options if action.option_strings else positional).append(action)
+  below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+  own = [a for a in parser._actions if a not in below and not isinstance(a, argparse._HelpAction)]
+  positional = [action for action in own if not action.option_strings]
+  options = [action for action in own if action.option_strings]
   usage = ' '.join(
     [
       parser.prog,

@@ -64,16 +64,27 @@ def test_the_first_cells_install_what_is_missing_and_hold_the_settings(path):
   assert set(SETTINGS[path.stem][0]) <= assigned
 
 
+@pytest.fixture(scope='module')
+def compiled(tmp_path_factory) -> pathlib.Path:
+  """Where the notebooks find each other's compiled programs."""
+  return tmp_path_factory.mktemp('compiled')
+
+
 @pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
-def test_every_cell_of_a_notebook_runs(path, tmp_path):
+def test_every_cell_of_a_notebook_runs(path, compiled, tmp_path):
   notebook = nbformat.read(path, as_version=4)
   settings, figures = SETTINGS[path.stem]
   for cell in notebook.cells:
     if 'parameters' in cell.metadata.get('tags', []):
       cell.source += ''.join(f'\n{name} = {value!r}' for name, value in settings.items())
   (tmp_path / 'results').symlink_to(FOLDER / 'results')
-  env = {**os.environ, 'PYTHONPATH': str(ROOT), 'XDG_CACHE_HOME': str(tmp_path)}
-  env['XLA_FLAGS'] = '--xla_backend_optimization_level=0'
+  env = {
+    **os.environ,
+    'PYTHONPATH': str(ROOT),
+    'XLA_FLAGS': '--xla_backend_optimization_level=0',
+    'JAX_COMPILATION_CACHE_DIR': str(compiled),
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.2',
+  }
   client = nbclient.NotebookClient(
     notebook, timeout=900, resources={'metadata': {'path': str(tmp_path)}}
   )
