@@ -9,13 +9,15 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check install --no-deps
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 
-.PHONY: help install demo serve test lint bench clean
+.PHONY: help install demo serve test lint docs notebooks bench clean
 
 help:
 	@echo 'make install   the virtual environment .venv, from requirements.lock'
 	@echo 'make demo      anonymizes a photograph, then trains for minutes on procedural faces'
 	@echo 'make serve     a page on 127.0.0.1 that anonymizes what is dropped on it'
 	@echo 'make test      lint, types and tests'
+	@echo 'make docs      the documentation site: .out/site/index.html'
+	@echo 'make notebooks runs the notebooks; copies with their outputs: .out/notebooks/'
 	@echo 'make bench     speed against PyTorch: benchmarks/results.md and bench.json, some 20 minutes'
 	@echo 'make clean     removes .venv and what demo wrote'
 
@@ -54,6 +56,16 @@ lint: $(TEST_STAMP)
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+# Warnings are errors, as in the tests.
+docs: $(TEST_STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .out/doctrees . .out/site
+	@echo 'The site: .out/site/index.html'
+
+# In copies, since outputs show pictures and are not kept in the repository.
+notebooks: $(TEST_STAMP)
+	mkdir -p .out && cp -r notebooks .out/
+	$(BIN)/jupyter-execute --inplace .out/notebooks/*.ipynb
 
 # PyTorch is in the lock of the checks.
 bench: $(TEST_STAMP)

@@ -21,7 +21,7 @@ from anon_jax.serving import command as serve_command
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` (that of the process by default); returns the exit code."""
   _open_closed_streams()
-  args = _parser().parse_args(argv)
+  args = parser().parse_args(argv)
   try:
     code: int = args.run(args)
     _flush()
@@ -57,7 +57,8 @@ def _open_closed_streams() -> None:
       setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+  """Returns the parser of the command line, which docs/commands.md is written from."""
   parser = argparse.ArgumentParser(prog='anon-jax', description=anon_jax.__doc__)
   parser.add_argument('--version', action='version', version=f'%(prog)s {anon_jax.__version__}')
   commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)

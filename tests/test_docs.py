@@ -12,7 +12,7 @@ from anon_jax.config.stages import EVALUATIONS, STAGES
 from anon_jax.data import semantic
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md')])
+PAGES = sorted(path for part in ('', 'docs', 'notebooks') for path in (ROOT / part).glob('*.md'))
 FIELDS = {n for stage in (STAGES | EVALUATIONS).values() for n in stage.fields}
 LINK = re.compile(r'\]\(([^()\s]+)\)')
 CODE = re.compile(r'```.*?```|`[^`\n]+`', re.DOTALL)

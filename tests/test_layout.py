@@ -29,6 +29,7 @@ ORDER = (
   ('experiment',),
   ('protocols',),
   ('main', 'cli'),
+  ('command_reference',),
 )
 RANK = {name: rank for rank, layer in enumerate(ORDER) for name in layer}
 FILES = sorted(PACKAGE.rglob('*.py'))

@@ -1,6 +1,6 @@
 """The Frechet distance of two sets of pictures, on the features of any network (metrics.md 1).
 
-Two normal distributions are fitted to the features, and the squared distance between them is
+Two normal distributions are fitted to the features, and the squared distance between them is::
 
   |m1 - m2|^2 + Tr(S1) + Tr(S2) - 2 Tr((S1^1/2 S2 S1^1/2)^1/2).
 

@@ -126,12 +126,12 @@ class Anonymizer:
 
   @property
   def method(self) -> str:
-    """What becomes of a face: one of METHODS."""
+    """What becomes of a face, one of METHODS."""
     return self._method
 
   @property
   def threads(self) -> int:
-    """How many threads may call `detect` at a time: 1 unless the detector says otherwise."""
+    """How many threads may call `detect` at a time, 1 unless the detector says otherwise."""
     return int(getattr(self._detector, 'callers', 1))
 
   def reason_to_fill(self, face: Face) -> str:

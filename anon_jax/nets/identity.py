@@ -26,6 +26,7 @@ class IdentityNet(nn.Module):
   """A ResNet-18-like network (He et al. 2016), crop -> embedding of unit length.
 
   What differs from ResNet-18, and why:
+
   - Group norm. With batch norm an embedding would depend on the other faces of its batch: the
     pictures of one identity that the sampler puts side by side would betray each other in
     training, and evaluation, one device and eight would each see another network. Instance norm
