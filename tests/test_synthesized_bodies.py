@@ -14,9 +14,9 @@ from test_weights_folder import _write as write_faces
 from anon_jax.inference import anonymizer, export, records, weights
 from anon_jax.inference.runs import Source
 from anon_jax.nets.anonymization import HIDDEN, widths_for
+from anon_jax.nets.body_anonymization import BodyAnonymizationNet
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
 
-bodies = pytest.importorskip('anon_jax.nets.body_anonymization')
 PIXELS, IDENTITIES = 32, 4
 
 # the fixtures of that file
@@ -27,9 +27,7 @@ detector, photos = test_anonymize_command.detector, test_anonymize_command.photo
 def folder(photos, monkeypatch):
   """A folder of A and H of bodies, with random parameters; of faces there are no networks."""
   monkeypatch.setattr(anonymizer, 'SHIPPED', photos / 'none')
-  painter = bodies.BodyAnonymizationNet(
-    IDENTITIES, widths_for('tiny', PIXELS), HIDDEN['tiny'], joints=18
-  )
+  painter = BodyAnonymizationNet(IDENTITIES, widths_for('tiny', PIXELS), HIDDEN['tiny'], joints=18)
   shown = records.BodyPaintingInput(PIXELS, PIXELS // 2, 0.85, parts_share=0.5, joint_sigma=0.02)
   seen = records.BodyHarmonizationInput(PIXELS, PIXELS // 2, 0.85, feather=1)
   nets = {

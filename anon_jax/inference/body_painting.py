@@ -14,6 +14,7 @@ import numpy as np
 
 from anon_jax import compiling, proxy
 from anon_jax.data import body_classes
+from anon_jax.inference.body_weights import load_body_weights
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.painting import prolonged, to_uint8
 from anon_jax.inference.synthesis import in_buckets
@@ -24,8 +25,13 @@ from anon_jax.proxy import to_signed
 class Networks(Protocol):
   """The networks of a folder, as `body_weights.load_body_weights` gives them."""
 
-  anonymization: Any
-  harmonization: Any
+  @property
+  def anonymization(self) -> Any:
+    """A, or None."""
+
+  @property
+  def harmonization(self) -> Any:
+    """H, or None."""
 
 
 class BodyPainter:
@@ -166,6 +172,4 @@ def load(folder: pathlib.Path) -> BodyPainter:
     WeightsError: it is missing, damaged, of another version, or holds networks of faces.
     InferenceError: A or H is missing.
   """
-  from anon_jax.inference.body_weights import load_body_weights
-
   return BodyPainter(load_body_weights(folder))
