@@ -1,4 +1,4 @@
-"""A, I, H and discriminators on pictures that are twice as high as wide, and joints beside the map."""
+"""A, I, H and D on pictures that are twice as high as wide, and joints beside the map."""
 
 import jax
 import jax.numpy as jnp
