@@ -109,7 +109,7 @@ def test_faces_and_bodies_are_not_taken_for_each_other(exported, tmp_path):
   before = (tmp_path / 'faces' / 'model.json').read_bytes()
   _run('anonymize', tmp_path / 'body')
   with pytest.raises(
-    InferenceError, match=r'would be of bodies and the other networks in .* faces'
+    InferenceError, match=r'would be of bodies and the other networks .* faces'
   ):
     export.export([tmp_path / 'body'], tmp_path / 'faces')
   assert (tmp_path / 'faces' / 'model.json').read_bytes() == before
