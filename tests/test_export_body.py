@@ -108,9 +108,7 @@ def test_faces_and_bodies_are_not_taken_for_each_other(exported, tmp_path):
   assert json.loads((tmp_path / 'faces' / 'model.json').read_text())['format'] == 3
   before = (tmp_path / 'faces' / 'model.json').read_bytes()
   _run('anonymize', tmp_path / 'body')
-  with pytest.raises(
-    InferenceError, match=r'would be of bodies and the other networks .* faces'
-  ):
+  with pytest.raises(InferenceError, match=r'would be of bodies and the other networks .* faces'):
     export.export([tmp_path / 'body'], tmp_path / 'faces')
   assert (tmp_path / 'faces' / 'model.json').read_bytes() == before
 
