@@ -10,6 +10,7 @@ from anon_jax import config as fields
 def get_config():
   config = fields.defaults('anonymize')
   config.dataset = 'ccp'
+  config.image_size = 256  # x 128
   config.crop = 0.8
   config.crop_jitter = 0.1
   # inference knows the parts of some bodies only

@@ -9,6 +9,7 @@ from anon_jax import config as fields
 def get_config():
   config = fields.defaults('identity')
   config.dataset = 'ccp'
+  config.image_size = 256  # x 128
   config.crop = 0.8
   config.crop_jitter = 0.2
   config.batch_size = 48

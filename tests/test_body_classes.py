@@ -44,6 +44,6 @@ def test_a_class_of_faces_that_bodies_lack_is_refused():
     body_classes.check_map(np.array([[5, 6, 7, 255]], np.uint8), 'm.png')
 
 
-def test_data_sets_of_bodies_can_be_prepared_and_are_not_offered_to_the_stages_of_faces():
+def test_data_sets_of_bodies_can_be_prepared_and_are_none_of_faces():
   assert set(BODY_DATASETS) <= set(BUILDERS)
   assert not set(BODY_DATASETS) & set(DATASETS)

@@ -14,7 +14,10 @@ def test_a_drawn_person_has_every_part_inside_a_picture_that_is_twice_as_high_as
   for example in (ProceduralBodies(3, 128)[i] for i in range(3)):
     assert example['image'].shape == (128, 64, 3)
     parts = set(np.unique(example['map']).tolist())
-    assert parts == {0, *(body_classes.CLASSES.index(n) for n in ('skin', 'hair', 'upper', 'lower'))}
+    assert parts == {
+      0,
+      *(body_classes.CLASSES.index(n) for n in ('skin', 'hair', 'upper', 'lower')),
+    }
     assert (example['map'] > 0).mean() > 0.1
 
 

@@ -25,8 +25,8 @@ FIELDS: dict[str, Field] = {
   ),
   'joint_sigma': Field(
     0.0,
-    'Bodies: spread of a joint in the heatmaps that A and D_A see beside the map, as a share of the '
-    'height; 0 leaves joints out. .02 is usual.',
+    'Bodies: spread of a joint in the heatmaps that A and D_A see beside the map, as a share of '
+    'the height; 0 leaves joints out. .02 is usual.',
     **between(0.0, 0.2),
   ),
 }

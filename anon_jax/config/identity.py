@@ -22,8 +22,8 @@ BATCHES: dict[str, Field] = {
   ),
   'repeat_images': Field(
     False,
-    'Draw a picture several times where an identity has fewer than `images_per_identity`: its crops '
-    'differ by `crop_jitter` and `flip`.',
+    'Draw a picture several times where an identity has fewer than `images_per_identity`: its '
+    'crops differ by `crop_jitter` and `flip`.',
   ),
   'weights_dir': adversaries.WEIGHTS_DIR,
 }

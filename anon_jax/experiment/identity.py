@@ -10,8 +10,8 @@ from anon_jax import train as training
 from anon_jax.config import bodies
 from anon_jax.data.identity_batches import IdentitySource
 from anon_jax.evaluation import crop_recognition
-from anon_jax.evaluation.crop_recognition import CropRecogniser
 from anon_jax.evaluation import identity as identity_evaluation
+from anon_jax.evaluation.crop_recognition import CropRecogniser
 from anon_jax.experiment import identities, networks, sources
 from anon_jax.experiment.parts import Experiment
 from anon_jax.nets.identity import WIDTHS, IdentityNet

@@ -15,7 +15,6 @@ from anon_jax.data.body_view import BodyView
 from anon_jax.data.errors import DatasetError
 from anon_jax.data.procedural import ProceduralBodies, ProceduralFaces
 
-
 # Data sets that are drawn and not read.
 DRAWN: dict[str, Any] = {
   'procedural_faces': ProceduralFaces,

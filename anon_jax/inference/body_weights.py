@@ -37,7 +37,7 @@ def load_body_weights(folder: str | pathlib.Path) -> BodyWeights:
   found = load_networks(pathlib.Path(folder))
   if not all(isinstance(network.input, BodyInput) for network in found.values()):
     raise WeightsError(
-      f'{folder} holds networks of faces, and bodies are asked for; give a folder that was exported '
-      'from runs on a data set of bodies.'
+      f'{folder} holds networks of faces, and bodies are asked for; give a folder that was '
+      'exported from runs on a data set of bodies.'
     )
   return BodyWeights(**found)

@@ -142,7 +142,10 @@ def _read_networks(content: dict[str, Any], form: _Form) -> dict[str, Entry]:
 
 def _decode(kind: Any, value: Any, where: str, own: Kind | None = None) -> Any:
   """Turns parsed JSON into a value of the type `kind`; ValueError where it is of another."""
-  if own is not None and kind in (nn.Module, Input | BodyInput):  # what stands there depends on the network
+  if own is not None and kind in (
+    nn.Module,
+    Input | BodyInput,
+  ):  # what stands there depends on the network
     kind = own.module if kind is nn.Module else own.input
   if isinstance(kind, type) and dataclasses.is_dataclass(kind):
     fields = fields_of(kind)

@@ -172,10 +172,14 @@ class AnonymizationNet(nn.Module):
     total = jnp.zeros((*x.shape[:3], 3))
     for level, given in enumerate(modulations):
       if level:
-        x, total = blocks.upsample(x), upsample_bilinear(total)
+        x, total = self.enlarged(x), upsample_bilinear(total)
       x = self.blocks[level](x, given)  # [n r r width]
       total += self.rgbs[level](nn.leaky_relu(x, 0.2)).astype(jnp.float32)  # [n r r 3]
     return jnp.tanh(total)
+
+  def enlarged(self, x: jax.Array) -> jax.Array:
+    """Doubles the sides of a feature map [n, h, w, c] by repeating pixels."""
+    return blocks.upsample(x)
 
   def first_map(self, identities: jax.Array) -> jax.Array:
     """Turns identities [n, identities] into the first feature map [n, 4, 4, widths[0]].

@@ -5,15 +5,22 @@ from typing import ClassVar
 import jax
 
 from anon_jax.data import body_classes
-from anon_jax.nets.anonymization import FIRST_SIDE, AnonymizationNet, Modulations
+from anon_jax.nets.anonymization import (
+  FIRST_SIDE,
+  AnonymizationNet,
+  Modulations,
+  upsample_bilinear,
+)
 
 ASPECT = 2  # height over width, that of `body_crops`
 
 
 class BodyAnonymizationNet(AnonymizationNet):
-  """A for bodies: its first feature map is 4 x 2, its pictures are 2 * s / 2, all else is A's.
+  """A for bodies: from a first feature map of 4 x 2 to pictures that are twice as high as wide.
 
-  Maps hold the classes of `body_classes`. `coarse` is of faces: leave it off.
+  Feature maps are enlarged bilinearly, where A repeats pixels: clothes are large even patches of a
+  map, in which the cells of coarse maps stayed visible as a plaid. Maps hold the classes of
+  `body_classes`. `coarse` is of faces: leave it off.
 
   Attributes:
     joints: heatmaps that are read beside the map as `conditions`; 0 for none.
@@ -42,3 +49,7 @@ class BodyAnonymizationNet(AnonymizationNet):
         'given; unknown joints are maps of zeros.'
       )
     return super().modulations(maps, conditions)
+
+  def enlarged(self, x: jax.Array) -> jax.Array:
+    """Doubles the sides of a feature map [n, h, w, c] bilinearly."""
+    return upsample_bilinear(x)

@@ -147,7 +147,10 @@ def _draw(
   limbs = []
   for side in ('right', 'left'):
     own = {name.removeprefix(f'{side}_'): place for name, place in joint.items() if side in name}
-    limbs += [('lower', own['hip'], own['knee'], 0.034), ('lower', own['knee'], own['ankle'], 0.025)]
+    limbs += [
+      ('lower', own['hip'], own['knee'], 0.034),
+      ('lower', own['knee'], own['ankle'], 0.025),
+    ]
     limbs += [('skin', own['elbow'], own['wrist'], 0.016)]
     limbs += [('upper', own['shoulder'], own['elbow'], 0.022)]
   limbs += [('skin', joint['neck'], head, 0.018), ('upper', middle, hips, 0.062)]
