@@ -35,6 +35,7 @@ INFERENCE = (
   *('segmenting', 'detection', 'reading', 'writing', 'listing', 'weights', 'export'),
   *('clip_command', 'clip_cutting', 'clip_writing'),
   *('anonymizer', 'files', 'tracking', 'smoothing', 'scenes', 'association'),
+  *('portable.command', 'portable.conversion', 'portable.folder'),
   *('video_reading', 'video_writing', 'video_decoding', 'video_encoding'),
 )
 

@@ -130,7 +130,10 @@ def _split(graph: Graph, value: Value, shape: Any, params: Any) -> list[Value]:
 
 def _computed(equation: Any, args: Sequence[Value], shapes: Sequence[Any]) -> list[Value]:
   """Computes an operation on constants."""
-  arrays = [np.broadcast_to(v.constant, s) for v, s in zip(args, shapes, strict=True)]
+  arrays = [
+    value.constant if value.shape == shape else np.broadcast_to(value.constant, shape)
+    for value, shape in zip(args, shapes, strict=True)
+  ]
   found = equation.primitive.bind(*arrays, **equation.params)
   return [constant(value) for value in (found if equation.primitive.multiple_results else [found])]
 

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 import onnx
 from onnx import helper
@@ -46,13 +47,14 @@ class Value:
   shape: Shape
   dtype: np.dtype
   name: str = ''
-  constant: np.ndarray | None = None
+  constant: Any = None
   pixels_of: 'Value | None' = None
 
 
 def constant(array: Any) -> Value:
-  """Returns a constant."""
-  array = np.asarray(array)
+  """Returns a constant; random keys, which spectral norms begin with, have no array of NumPy."""
+  if not jax.dtypes.issubdtype(getattr(array, 'dtype', None), jax.dtypes.prng_key):
+    array = np.asarray(array)
   return Value(array.shape, array.dtype, constant=array)
 
 

@@ -266,7 +266,7 @@ def _gather(g: Graph, args: Any, shapes: Any, shape: Any, dtype: Any, params: An
     raise NotExportable('indices that depend on the input')
   axes, x = numbers.start_index_map, g.whole(args[0], shapes[0])
   if indices.ndim == 1:  # one place
-    ends = [int(i) + params['slice_sizes'][axis] for i, axis in zip(indices, axes, strict=True)]
+    ends = [i + params['slice_sizes'][axis] for i, axis in zip(indices, axes, strict=True)]
     found = part(g, x, axes, indices, ends)
     dropped = numbers.collapsed_slice_dims
     return g.add('Squeeze', [found, g.numbers(*dropped)], tuple(shape), dtype) if dropped else found
@@ -281,6 +281,8 @@ def _gather(g: Graph, args: Any, shapes: Any, shape: Any, dtype: Any, params: An
 
 def part(g: Graph, x: Value, axes: Any, starts: Any, ends: Any, steps: Any = None) -> Value:
   """Cuts a part out of a whole value along some axes, by numbers."""
+  if not all(isinstance(n, int | np.integer) for n in (*starts, *ends)):
+    raise NotExportable('a slice of the batch')
   steps = [1] * len(axes) if steps is None else steps
   shape = list(x.shape)
   for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
@@ -297,8 +299,6 @@ def _slice(g: Graph, args: Any, shapes: Any, shape: Any, dtype: Any, params: Any
     for axis, old in enumerate(shapes[0])
     if (starts[axis], ends[axis], steps[axis]) != (0, old, 1)
   ]
-  if not all(isinstance(n, int) for axis in cut for n in (starts[axis], ends[axis])):
-    raise NotExportable('a slice of the batch')
   x = g.whole(args[0], shapes[0])
   return part(g, x, cut, *([given[axis] for axis in cut] for given in (starts, ends, steps)))
 
