@@ -14,6 +14,7 @@ import anon_jax
 from anon_jax.data.errors import DatasetError
 from anon_jax.inference import clip_command, command
 from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.portable import command as portable_command
 from anon_jax.nets import frozen
 from anon_jax.serving import command as serve_command
 
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
   command.add(commands)
   clip_command.add(commands)
   serve_command.add(commands)
+  portable_command.add(commands)
   _add_segment(commands)
   _add_weights(commands)
   return parser

@@ -38,6 +38,7 @@ INFERENCE = (
   *('clip_command', 'clip_cutting', 'clip_writing'),
   *('anonymizer', 'files', 'tracking', 'smoothing', 'scenes', 'association'),
   *('body_anonymizer', 'body_painting', 'body_setup', 'mask_sources', 'person_segmenter'),
+  *('portable.command', 'portable.conversion', 'portable.folder'),
   *('video_reading', 'video_writing', 'video_decoding', 'video_encoding'),
   *('live', 'live_command', 'camera', 'camera_decoding', 'sources', 'replacing', 'video_streaming'),
 )

@@ -1,18 +1,15 @@
 """From the workdirs of training runs to a folder of trained networks."""
 
 import hashlib
-import os
 import pathlib
-import shutil
 from collections.abc import Mapping, Sequence
 
 import anon_jax
-from anon_jax.inference import model_json, weights
+from anon_jax.inference import folders, model_json, weights
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.records import DTYPES, KINDS, BodyInput, Entry, file_of
 from anon_jax.inference.runs import KNOWN_FOLDERS, Source, read_run
 from anon_jax.nets.frozen import WeightsError
-from anon_jax.telemetry import write_whole
 
 
 def export(
@@ -102,7 +99,7 @@ def write_folder(folder: pathlib.Path, sources: Mapping[str, Source], dtype: str
       'folders of their own.'
     )
   contents[weights.DESCRIPTION] = model_json.write(entries, anon_jax.__version__)
-  _replace(folder, contents)
+  folders.put(folder, contents, weights.load_networks)
 
 
 def describe_anew(folder: pathlib.Path, changed: Mapping[str, Entry]) -> None:
@@ -116,7 +113,7 @@ def describe_anew(folder: pathlib.Path, changed: Mapping[str, Entry]) -> None:
   contents = {file_of(name): raw for name, (_, raw) in kept.items()}
   entries = {name: entry for name, (entry, _) in kept.items()} | dict(changed)
   contents[weights.DESCRIPTION] = model_json.write(entries, anon_jax.__version__)
-  _replace(folder, contents)
+  folders.put(folder, contents, weights.load_networks)
 
 
 def _kept(folder: pathlib.Path) -> dict[str, tuple[Entry, bytes]]:
@@ -151,33 +148,3 @@ def _describe(name: str, source: Source, raw: bytes, dtype: str) -> Entry:
     training=source.training,
     data_licence=source.licence,
   )
-
-
-def _replace(folder: pathlib.Path, contents: Mapping[str, bytes]) -> None:
-  """Puts a folder of these files in the place of `folder`, once it has proved to be loadable."""
-  part, old = (folder.with_name(f'.{folder.name}.{os.getpid()}.{end}') for end in ('part', 'old'))
-  folder.parent.mkdir(parents=True, exist_ok=True)
-  try:
-    part.mkdir()
-    for name, content in contents.items():
-      write_whole(part / name, content)
-    _sync(part)
-    weights.load_networks(part)
-    if folder.exists():
-      folder.rename(old)
-    part.rename(folder)
-    _sync(folder.parent)
-  finally:
-    if old.exists() and not folder.exists():
-      old.rename(folder)
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(folder: pathlib.Path) -> None:
-  """Has the system write the names in a folder to the disk."""
-  descriptor = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)

@@ -14,8 +14,8 @@ from anon_jax.inference.faces import Face
 from anon_jax.inference.synthesis import Synthesizer
 
 _LEAST_PIXELS = 20  # height of a face box below which there is nothing to synthesize
-_LEAST_FOREGROUND = 0.08  # share of a crop; a face box has about a third of it
-_DRAWS = 4
+LEAST_FOREGROUND = 0.08  # share of a crop; a face box has about a third of it
+DRAWS = 4
 _SURE = 0.6  # score from which a face is hardly ever a shifted second find of another
 # By how much S's foreground is grown, as a share of the crop's side: where its border runs inside
 # the face's, a line of the face would be left.
@@ -101,7 +101,7 @@ class Ladder:
         item.set_map(semantic_map, images[item.place] if filled else None)
     for together in _in_turn(items) if self._synthesizer.recurrent else [items]:
       left = list(together)
-      for attempt in range(1 if self._identity is not None else _DRAWS):
+      for attempt in range(1 if self._identity is not None else DRAWS):
         if left:
           left = self._draw(left, attempt, decisions)
 
@@ -211,9 +211,7 @@ class _Item:
     height, width = self.request.image.shape[:2]
     foreground = np.isin(found, semantic.FOREGROUND)
     if self.mask is None:
-      wide = crops.grown(foreground, max(1, round(_GROWN * len(found))))
-      hidden = crops.touched(wide, self.frame, width, height)
-      self.replaced = wide | crops.shows(hidden, self.frame, len(found))
+      self.replaced = replaced_by(foreground, self.frame, width, height)
     else:
       self.replaced = crops.shows(self.mask, self.frame, len(found))
       inside = np.where(foreground, found, _SKIN)
@@ -234,6 +232,22 @@ class _Item:
     assert self.result is not None
     height, width = image.shape[:2]
     crops.put_back(*self.result, self.frame, width, height).lay_over(image)
+
+
+def replaced_by(foreground: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
+  """Finds the pixels of a crop that a new face replaces: the foreground, and all that shows it.
+
+  Args:
+    foreground: bool [s, s], as S finds it.
+    frame: where the crop lies.
+    width: of the picture in pixels.
+    height: of the picture.
+
+  Returns:
+    bool [s, s].
+  """
+  wide = crops.grown(foreground, max(1, round(_GROWN * len(foreground))))
+  return wide | crops.shows(crops.touched(wide, frame, width, height), frame, len(foreground))
 
 
 def _nearness(item: _Item) -> tuple[bool, float]:
@@ -259,7 +273,7 @@ def _in_turn(items: Sequence[_Item]) -> list[list[_Item]]:
 
 def _mistrust(item: _Item, mask: np.ndarray, foreground: float) -> str:
   """Says why a semantic map is not believed; '' if it is."""
-  if not foreground >= _LEAST_FOREGROUND:
+  if not foreground >= LEAST_FOREGROUND:
     return f'foreground of {foreground:.0%} of the crop'
   if item.face.landmarks is None:
     return ''

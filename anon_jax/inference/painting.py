@@ -63,6 +63,25 @@ def paint(
 ) -> dict[str, jax.Array]:
   """Runs A, then H, then I; or the network for both tasks, then I. `Synthesized` says what comes.
 
+  The arguments are those of `paint_unrounded`.
+  """
+  found = paint_unrounded(networks, params, crops, maps, replaced, controls, condition, *before)
+  rounded = {name: jnp.round(found[name]).astype(jnp.uint8) for name in ('painted', 'shown')}
+  return found | rounded
+
+
+def paint_unrounded(
+  networks: Networks,
+  params: Any,
+  crops: jax.Array,
+  maps: jax.Array,
+  replaced: jax.Array,
+  controls: jax.Array,
+  condition: jax.Array,
+  *before: jax.Array,
+) -> dict[str, jax.Array]:
+  """Does what `paint` does; `painted` and `shown` are float32 in [0, 255], not whole numbers yet.
+
   Args:
     networks: by name.
     params: of the same, by name.
@@ -91,11 +110,11 @@ def paint(
   judge = networks['identity']
   pasted = jnp.where(replaced > 0, _resized(painted, images.shape[1]), images)
   return {
-    'painted': to_uint8(painted),
+    'painted': _to_levels(painted),
     'mask': mask[..., 0] > 0,
     'foreground': jnp.mean(foreground, axis=(1, 2, 3)),
     'similarity': _similarity(judge, params['identity'], images, pasted, replaced),
-    'shown': to_uint8(pasted),
+    'shown': _to_levels(pasted),
   }
 
 
@@ -141,7 +160,11 @@ def _at_once(
 
 def to_uint8(images: jax.Array) -> jax.Array:
   """Returns pictures in [-1, 1] as uint8."""
-  return jnp.round(jnp.clip(images * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
+  return jnp.round(_to_levels(images)).astype(jnp.uint8)
+
+
+def _to_levels(images: jax.Array) -> jax.Array:
+  return jnp.clip(images * 127.5 + 127.5, 0, 255)
 
 
 def prolonged(images: jax.Array, replaced: jax.Array, condition: jax.Array) -> jax.Array:

@@ -57,8 +57,7 @@ class Synthesizer:
   """
 
   def __init__(self, weights: Weights):
-    self._networks = _chosen(weights)
-    _require_views(self._networks)
+    self._networks = chosen(weights)
     blender = self._networks[painting.blender_of(self._networks)]
     painter = self._networks.get('anonymization', blender)
     # once, not with each batch
@@ -131,8 +130,13 @@ def in_buckets(run: Any, *arrays: np.ndarray) -> Any:
   return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-def _chosen(weights: Weights) -> Networks:
-  """Returns the networks that synthesis runs, by name."""
+def chosen(weights: Weights) -> Networks:
+  """Returns the networks that synthesis runs, by name.
+
+  Raises:
+    InferenceError: a network is missing or was trained on other crops than are cut, or it is not
+      clear which ones are to paint.
+  """
   two_steps = [n for n in ('anonymization', 'harmonization') if getattr(weights, n) is not None]
   if weights.single_stage is not None and two_steps:
     raise InferenceError(
@@ -146,7 +150,9 @@ def _chosen(weights: Weights) -> Networks:
       f'the weights have no {" and no ".join(missing)}; synthesis needs S, A, H and I: add it by '
       '`anon-jax weights export`, or choose another --method.'
     )
-  return {name: getattr(weights, name) for name in needed}
+  networks = {name: getattr(weights, name) for name in needed}
+  _require_views(networks)
+  return networks
 
 
 def _require_views(networks: Networks) -> None:

@@ -1,0 +1,130 @@
+"""Whether an exported program computes what JAX does, on crops that look like nobody."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from anon_jax.data import semantic
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.painting import Networks
+from anon_jax.inference.portable.programs import CHAIN, MAP, Array, Program, anonymized
+from anon_jax.nets.calibration import photo_like_noise
+
+BATCHES = (1, 3)
+# A wrong graph is off by whole levels; what is left when sums are taken in another order, by
+# thousandths of one.
+_MOST = 0.05
+_HALF_RANGE = 127.5
+
+
+class Parity(NamedTuple):
+  """How far a program is from JAX.
+
+  Attributes:
+    difference: largest one of all outputs; of pictures in levels of 255, of others as they are.
+    other_classes: share of the chain's map where S decided otherwise: two classes were as likely.
+  """
+
+  difference: float
+  other_classes: float = 0.0
+
+
+def check(
+  program: Program,
+  networks: Networks,
+  run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]],
+) -> Parity:
+  """Runs a program beside JAX on drawn inputs, in batches of `BATCHES`.
+
+  Raises:
+    InferenceError: they differ by more than rounding.
+  """
+  worst = compare(program, networks, run, drawn(program.inputs, max(BATCHES)), BATCHES)
+  if not worst.difference <= _MOST or worst.other_classes > 1e-3:
+    raise InferenceError(
+      f'the exported {program.name} differs from JAX by {worst.difference:.3g} of 255 levels, and '
+      f'in {worst.other_classes:.2%} of a map; at most {_MOST} was expected. Nothing was written.'
+    )
+  return worst
+
+
+def compare(
+  program: Program,
+  networks: Networks,
+  run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]],
+  inputs: Mapping[str, np.ndarray],
+  batches: Sequence[int],
+) -> Parity:
+  """Compares a program with JAX on the CPU.
+
+  S of the chain ends in a choice among classes, which rounding may turn where two are as likely;
+  so all behind it is compared for the map that the exported program found.
+
+  Args:
+    program: what was exported.
+    networks: of which.
+    run: the exported one.
+    inputs: by name, for the largest batch.
+    batches: sizes that the exported program runs with, on the first rows of the inputs. JAX runs
+      with the largest: a row does not depend on the others.
+
+  Raises:
+    InferenceError: the program has other outputs.
+  """
+  found = {size: run({n: rows[:size] for n, rows in inputs.items()}) for size in batches}
+  largest, other = found[max(batches)], 0.0
+  if any(outputs.keys() != program.outputs.keys() for outputs in found.values()):
+    raise InferenceError(f'{program.name} gives {sorted(largest)}, not {sorted(program.outputs)}.')
+  function: Any = program.function
+  given = list(inputs.values())
+  with jax.default_device(jax.devices('cpu')[0]):
+    if program.name == CHAIN:
+      own = jax.device_get(jax.jit(lambda *arrays: function(*arrays)[MAP])(*given))
+      other = float(np.mean(own != largest[MAP]))
+      given.append(largest[MAP])
+      function = lambda *arrays: anonymized(networks, *arrays[:-1], maps=arrays[-1])  # noqa: E731
+    wanted = jax.device_get(jax.jit(function)(*given))
+  apart = [
+    _apart(outputs[name], wanted[name][:size], array)
+    for size, outputs in found.items()
+    for name, array in program.outputs.items()
+  ]
+  return Parity(max(apart), other)
+
+
+def _apart(found: np.ndarray, wanted: np.ndarray, array: Array) -> float:
+  if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+    return float('inf')
+  difference = np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max()
+  picture = array.range == (-1.0, 1.0) and len(array.shape) == 4
+  return float(difference * (_HALF_RANGE if picture else 1))
+
+
+def drawn(inputs: Mapping[str, Array], size: int) -> dict[str, np.ndarray]:
+  """Draws inputs for a batch, the same ones each time: noise with the spectrum of photographs."""
+  rng = np.random.default_rng(size)
+  found = {}
+  for number, (name, array) in enumerate(inputs.items()):
+    shape = (size, *array.shape[1:])
+    if name == 'controls':
+      values = rng.dirichlet(np.full(shape[1], 0.05), size)
+    elif name == 'maps':
+      values = _blocks(rng, shape)
+    elif len(shape) == 4:
+      noise = [photo_like_noise(size, shape[1], 3 * number + n) for n in range(-(-shape[3] // 3))]
+      values = np.concatenate(noise, axis=-1)[..., : shape[3]]
+      values = values if array.range == (-1.0, 1.0) else np.round(values * 127.5 + 127.5)
+    else:
+      values = rng.integers(0, 2, shape)
+    found[name] = values.astype(array.dtype)
+  return found
+
+
+def _blocks(rng: np.random.Generator, shape: Any) -> np.ndarray:
+  """Returns maps of large blocks."""
+  count, side = shape[0], shape[1]
+  few = rng.integers(0, semantic.NUM_CLASSES, (count, 4, 4))
+  places = np.arange(side) * 4 // side
+  return few[:, places][:, :, places]
