@@ -133,7 +133,12 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_export(actions: argparse._SubParsersAction) -> None:
-  export = actions.add_parser('export', help='write the trained networks of runs into a folder')
+  export = actions.add_parser(
+    'export',
+    help='write the trained networks of runs into a folder',
+    description='Takes the trained networks out of runs. To turn that folder into ONNX models or '
+    'StableHLO programs, use `anon-jax export`.',
+  )
   export.add_argument(
     '--workdir',
     required=True,
