@@ -125,7 +125,8 @@ def drawn(inputs: Mapping[str, Array], size: int) -> dict[str, np.ndarray]:
   rng = np.random.default_rng(size)
   found = {}
   for number, (name, array) in enumerate(inputs.items()):
-    shape = (size, *array.shape[1:])
+    shape = (size, *map(int, array.shape[1:]))  # only the batch has a name for a size
+    values: np.ndarray
     if name == 'controls':
       values = rng.dirichlet(np.full(shape[1], 0.05), size)
     elif name == 'maps':
