@@ -124,9 +124,9 @@ def drawn(inputs: Mapping[str, Array], size: int) -> dict[str, np.ndarray]:
   """Draws inputs for a batch, the same ones each time: noise with the spectrum of photographs."""
   rng = np.random.default_rng(size)
   found = {}
+  values: Any
   for number, (name, array) in enumerate(inputs.items()):
-    shape = (size, *map(int, array.shape[1:]))  # only the batch has a name for a size
-    values: np.ndarray
+    shape = array.spec(size).shape
     if name == 'controls':
       values = rng.dirichlet(np.full(shape[1], 0.05), size)
     elif name == 'maps':
