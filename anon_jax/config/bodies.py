@@ -36,7 +36,7 @@ _FACES_ONLY = {'coarse_map': False}
 
 def of_bodies(config: Mapping[str, Any]) -> bool:
   """Tells whether a config's data set shows persons."""
-  return config['dataset'] in BODIES
+  return config.get('dataset') in BODIES
 
 
 def aspect_of(config: Mapping[str, Any]) -> int:
