@@ -17,7 +17,7 @@ from anon_jax.data.errors import DatasetError
 from anon_jax.inference.anonymizer import SHIPPED
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
-from anon_jax.inference.records import IdentityInput
+from anon_jax.inference.records import BodyIdentityInput
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.identity import IdentityNet
 from anon_jax.protocols.bodies import covers, detectors, evaluate, frames, likeness
@@ -220,16 +220,10 @@ def test_other_tools_frames_and_covers_stand_beside_the_sources(given):
     evaluate.evaluate(*arguments, **options)
 
 
-def _identity(shape, size):
+def test_an_identity_network_of_bodies_sees_the_body_alone(monkeypatch):
   module = IdentityNet((8, 16), 4)
-  params = module.init(jax.random.key(0), np.zeros((1, *shape, 3), np.float32))['params']
-  shown = IdentityInput(size, foreground_only=True)
-  return types.SimpleNamespace(module=module, params=params, input=shown)
-
-
-@pytest.mark.parametrize('size', [32, 16])
-def test_an_identity_network_of_bodies_sees_the_body_alone(size, monkeypatch):
-  source = _identity((32, 16), size)  # whether its size is the height or the width
+  params = module.init(jax.random.key(0), np.zeros((1, 32, 16, 3), np.float32))['params']
+  source = types.SimpleNamespace(module=module, params=params, input=BodyIdentityInput(32, 16))
   monkeypatch.setattr(likeness, 'read_run', lambda *_, **__: iter([('identity', source)]))
   way = likeness.load_identity('run', 3)
   pixels = np.full((48, 60, 3), 90, np.uint8)
@@ -246,7 +240,9 @@ def test_an_identity_network_of_bodies_sees_the_body_alone(size, monkeypatch):
 
 
 def test_an_identity_network_of_faces_is_refused():
-  with pytest.raises(InferenceError, match='other crops than bodies, which are twice as high'):
+  with pytest.raises(
+    InferenceError, match='holds an I of faces; give one that was trained on bodies'
+  ):
     likeness.load_identity(str(SHIPPED), 4)
 
 

@@ -12,10 +12,9 @@ from anon_jax.data import body_classes, body_crops, joints, prepare
 from anon_jax.data.body_view import BodyView
 from anon_jax.evaluation.body_likeness import colours
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.records import IdentityInput
+from anon_jax.inference.records import BodyIdentityInput
 from anon_jax.inference.runs import read_run
-from anon_jax.inference.weights import DESCRIPTION, load_weights
-from anon_jax.nets.identity import IdentityNet
+from anon_jax.inference.weights import DESCRIPTION, load_networks
 from anon_jax.protocols.batches import in_batches
 
 Body = tuple[np.ndarray, np.ndarray]
@@ -49,25 +48,23 @@ def load_identity(given: str, batch: int) -> Likeness:
     batch: bodies in a batch.
 
   Raises:
-    InferenceError: no identity network there, or one of square crops, as of faces.
+    InferenceError: no identity network there, or one of faces.
     WeightsError: a damaged folder of networks.
   """
   folder = pathlib.Path(given).expanduser()
   if (folder / DESCRIPTION).is_file():
-    found: Any = load_weights(folder).identity
+    found: Any = load_networks(folder).get('identity')
     if found is None:
       raise InferenceError(f'config.body_identity={given!r} has no identity network.')
   else:
     ((_, found),) = read_run(folder, None, only='identity')
   module, params, shown = found.module, found.params, found.input
-  assert isinstance(shown, IdentityInput)
-  height = _height(module, params, shown.image_size)
-  if not height:
+  if not isinstance(shown, BodyIdentityInput):
     raise InferenceError(
-      f'config.body_identity={given!r} holds an I of other crops than bodies, which are twice as '
-      'high as wide; give one that was trained on bodies.'
+      f'config.body_identity={given!r} holds an I of faces; give one that was trained on bodies.'
     )
-  view = BodyView(height)
+  fraction = body_crops.FILL * body_crops.CROP / shown.person_share
+  view = BodyView(shown.image_size, fraction)
 
   def crop(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     box = body_crops.mask_box(mask)
@@ -87,18 +84,6 @@ def load_identity(given: str, batch: int) -> Likeness:
     return in_batches(lambda part: run(placed, part), batch, 'embedding bodies', rows)
 
   return Likeness('identity', 'IdentityNet of bodies (cosine)', crop, embed)
-
-
-def _height(module: IdentityNet, params: Any, image_size: int) -> int:
-  """Returns the height of the crops, twice as high as wide, that an I takes; 0: of other ones.
-
-  Its last layer has a weight for each place of its last map, so it tells how many there are, and
-  whether `image_size` is the height or the width.
-  """
-  places = params['embedding']['kernel'].shape[0] // module.widths[-1]
-  side = image_size // 2 ** len(module.widths)
-  sizes = {2 * side * side: 2 * image_size, side * (side // 2): image_size}
-  return sizes.get(places, 0)
 
 
 def strangers(folder: pathlib.Path) -> list[Body]:
