@@ -14,7 +14,7 @@ from anon_jax import config as configs
 from anon_jax.checkpoints import Checkpoints
 from anon_jax.config.every_stage import DATASETS
 from anon_jax.config.mixture import parse_mixture
-from anon_jax.inference import export, runs, weights
+from anon_jax.inference import export, folders, runs, weights
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.records import DataSet, HarmonizationInput, IdentityInput, Input
 from anon_jax.nets.frozen import WeightsError
@@ -299,9 +299,9 @@ def test_an_export_that_fails_leaves_the_folder_as_it_was(
   shutil.copytree(exported, folder)
   before = {path.name: path.read_bytes() for path in folder.iterdir()}
   really_write, really_rename, really_load = (
-    export.write_whole,
+    folders.write_whole,
     pathlib.Path.rename,
-    weights.load_weights,
+    weights.load_networks,
   )
 
   def write(path, content):
@@ -319,9 +319,9 @@ def test_an_export_that_fails_leaves_the_folder_as_it_was(
       raise OSError(5, 'Input/output error', str(path))
     return really_load(path)
 
-  monkeypatch.setattr(export, 'write_whole', write)
+  monkeypatch.setattr(folders, 'write_whole', write)
   monkeypatch.setattr(pathlib.Path, 'rename', rename)
-  monkeypatch.setattr(weights, 'load_weights', load)
+  monkeypatch.setattr(weights, 'load_networks', load)
   with pytest.raises(OSError, match=r'space|busy|Input'):
     export.export([trained['identity'][0]], folder)
   monkeypatch.undo()

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from anon_jax.inference.portable import operators
+from anon_jax.inference.portable import moving, operators
 from anon_jax.inference.portable.graph import BATCH, Graph, NotExportable, Value, constant
 
 # Operations that hold a program of their own, and where: their gradients are not exported.
@@ -123,7 +123,7 @@ def _split(graph: Graph, value: Value, shape: Any, params: Any) -> list[Value]:
   found, start, axis = [], 0, params['axis']
   whole = graph.whole(value, shape)
   for size in map(int, params['sizes']):
-    found.append(operators.part(graph, whole, [axis], [start], [start + size]))
+    found.append(moving.part(graph, whole, [axis], [start], [start + size]))
     start += size
   return found
 
