@@ -49,18 +49,20 @@ def lines(result: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
 def _recalls(result: Mapping[str, Any]) -> list[str]:
   text = ['', '## Are people still found?', '']
   text.append('A box that overlaps that of the mask by a half or more.')
+  # of one sequence all frames are its frames
+  several = result['sequences'] if len(result['sequences']) > 1 else ()
   for name, title in result['finders'].items():
     each = {row: found['recall'][name] for row, found in result['rows'].items()}
     before = each['original']['frames']
     text += ['', _ABOUT.get(name, title), '']
     text += table(
-      [title, 'all frames', f'of the {before} found before', *result['sequences']],
+      [title, 'all frames', f'of the {before} found before', *several],
       [
         [
           result['rows'][row]['title'],
           interval(recall['all']),
           interval(recall['found_before']),
-          *(interval(share) for share in recall['sequences'].values()),
+          *(interval(recall['sequences'][sequence]) for sequence in several),
         ]
         for row, recall in each.items()
       ],
