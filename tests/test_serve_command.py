@@ -19,7 +19,11 @@ from anon_jax.serving import server
 from anon_jax.serving.guard import Secrets
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-MAIN = 'import sys; from anon_jax import cli; sys.exit(cli.main())'
+# A shell's background jobs, of which the tests may be one, begin with Ctrl-C ignored.
+MAIN = (
+  'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); '
+  'from anon_jax import cli; sys.exit(cli.main())'
+)
 ADDRESS = re.compile(r'The page is at http://127\.0\.0\.1:(\d+)/\?key=([\w-]+)\n')
 
 
