@@ -111,10 +111,10 @@ def test_inputs_and_outputs_of_an_onnx_file_have_the_names_of_the_manifest(sourc
     (session.get_inputs(), program.inputs),
     (session.get_outputs(), program.outputs),
   ):
-    assert [value.name for value in found] == list(wanted)
-    assert [tuple(value.shape) for value in found] == [array.shape for array in wanted.values()]
     kinds = {'uint8': 'tensor(uint8)', 'float32': 'tensor(float)', 'bool': 'tensor(bool)'}
-    assert [value.type for value in found] == [kinds[array.dtype] for array in wanted.values()]
+    assert {value.name: (tuple(value.shape), value.type) for value in found} == {
+      name: (array.shape, kinds[array.dtype]) for name, array in wanted.items()
+    }
 
 
 @pytest.mark.parametrize('share', [0.6, 0.8])

@@ -40,12 +40,12 @@ def semantic_maps(networks: Networks, params: Any, crops: jax.Array) -> jax.Arra
   """
   net, side = networks['segmentation'], crops.shape[1]
   own = net.input.image_size
-  images = _resized(to_signed(crops), own)
+  images = resized(to_signed(crops), own)
   logits: Any = net.module.apply({'params': params['segmentation']}, images)
-  return segment(_resized(logits, side))
+  return segment(resized(logits, side))
 
 
-def _resized(images: jax.Array, side: int) -> jax.Array:
+def resized(images: jax.Array, side: int) -> jax.Array:
   """Resizes [b, h, w, c] to squares, without aliasing."""
   shape = (images.shape[0], side, side, images.shape[-1])
   return images if images.shape == shape else jax.image.resize(images, shape, 'bilinear')
@@ -106,9 +106,9 @@ def paint_unrounded(
   # twice as much, faces looked blurred all along their outline.
   weight = harmonization.feather(mask, blend.input.feather)
   around = prolonged(images, replaced, condition)
-  painted = weight * rgb + (1 - weight) * _resized(around, side)
+  painted = weight * rgb + (1 - weight) * resized(around, side)
   judge = networks['identity']
-  pasted = jnp.where(replaced > 0, _resized(painted, images.shape[1]), images)
+  pasted = jnp.where(replaced > 0, resized(painted, images.shape[1]), images)
   return {
     'painted': _to_levels(painted),
     'mask': mask[..., 0] > 0,
@@ -206,7 +206,7 @@ def _similarity(
   small_mask = resize_nearest(_closer(mask, judge)[..., 0] > 0, side)[..., None]
 
   def embed(pictures: jax.Array) -> jax.Array:
-    seen = _resized(_closer(pictures, judge), side)
+    seen = resized(_closer(pictures, judge), side)
     if judge.input.foreground_only:
       seen = masked(seen, small_mask)
     found: Any = judge.module.apply({'params': params}, seen)

@@ -142,7 +142,7 @@ class AnonymizationNet(nn.Module):
       height, width = (side << level for side in self.FIRST)
       read = jax.nn.one_hot(resize_nearest(maps, height, width), self.classes, dtype=self.dtype)
       if conditions is not None:
-        shape = (len(maps), height, width, conditions.shape[-1])
+        shape = (maps.shape[0], height, width, conditions.shape[-1])
         smaller = jax.image.resize(conditions, shape, 'bilinear')  # averages when it shrinks
         read = jnp.concatenate([read, smaller.astype(self.dtype)], axis=-1)
       found.append(block.modulations(read))

@@ -144,7 +144,14 @@ def anonymized(
   found = painting.paint_unrounded(
     networks, params, crops, maps, replaced, controls, condition, *before
   )
-  return {'anonymized': found.pop('shown'), MAP: maps, **found}
+  # A picture's pixels that the mask touches in any way are replaced, too: see `crops.put_back`.
+  touched = nn.max_pool(found['mask'][..., None].astype(jnp.float32), (3, 3), padding='SAME')
+  side, step = crops.shape[1], found['mask'].shape[1] // crops.shape[1]
+  hidden = nn.max_pool(touched, (step, step), (step, step)) > 0
+  shown = jnp.where(hidden, painting.resized(found['painted'], side), crops.astype(jnp.float32))
+  found |= {'mask': touched[..., 0] > 0}
+  del found['shown']
+  return {'anonymized': shown, MAP: maps, **found}
 
 
 @functools.cache
