@@ -37,6 +37,7 @@ def get_config():
   config.discriminator_smooth = True
   config.augment_brightness = 0.5
   config.augment_translation = 0.125
+  config.bilinear = True
   return config
 
 

@@ -210,6 +210,21 @@ def test_a_coarse_a_sees_skin_where_brows_and_nose_are_and_nothing_else_changed(
   assert float(jnp.abs(told - tiny.apply(tiny.params, identities, maps)).max()) > 1e-3
 
 
+def test_where_feature_maps_are_enlarged_bilinearly_pairs_of_pixels_do_not_show(tiny):
+  even = jnp.full((1, 32, 32), semantic.CLASSES.index('skin'), jnp.uint8)
+
+  def steps(net):
+    """The mean change inside pairs of pixels, and from one pair to the next."""
+    picture = jax.jit(net.apply)({'params': tiny.params}, _one_hot(1), even)[0]
+    change = np.abs(np.diff(np.asarray(picture), axis=1))[:, 3:28].mean(axis=(0, 2))
+    return change[1::2].mean(), change[::2].mean()
+
+  inside, between = steps(_net())
+  assert between > 1.2 * inside
+  inside, between = steps(_net(bilinear=True))
+  assert between == pytest.approx(inside, rel=0.1)
+
+
 def test_spectral_norm_is_the_largest_singular_value():
   matrix = np.diag([5.0, 2.0, 1.0]).astype(np.float32)
   rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)

@@ -57,16 +57,6 @@ def test_a_of_bodies_has_the_parameters_of_a_but_for_the_first_map_and_what_it_r
   assert len(differing) == 1 + sum('shared' in name for name in differing)
 
 
-def test_feature_maps_of_bodies_are_enlarged_without_steps():
-  ramp = jnp.arange(4.0)[None, :, None, None] * jnp.ones((1, 4, 2, 1))
-  face, body = (
-    net(3, WIDTHS['tiny']).enlarged(ramp) for net in (AnonymizationNet, BodyAnonymizationNet)
-  )
-  assert face.shape == body.shape == (1, 8, 4, 1)
-  np.testing.assert_allclose(face[0, :, 0, 0], [0, 0, 1, 1, 2, 2, 3, 3])
-  np.testing.assert_allclose(body[0, 1:7, 0, 0], [0.25, 0.75, 1.25, 1.75, 2.25, 2.75], atol=1e-6)
-
-
 def test_joints_are_read_beside_the_map_by_every_block():
   net = BodyAnonymizationNet(3, WIDTHS['tiny'][:4], hidden=8, joints=NUM)
   params, painted = _shapes(net, _floats(1, 3), _bytes(1, 32, 16), _floats(1, 32, 16, NUM))

@@ -75,7 +75,7 @@ def test_the_folder_says_how_bodies_are_shown_to_each_network(exported):
 
 def test_model_json_has_the_classes_and_joints_of_bodies_and_a_format_of_its_own(exported):
   content = json.loads((exported[0] / 'model.json').read_text())
-  assert (content['format'], content['view']) == (4, 'body')
+  assert (content['format'], content['view']) == (6, 'body')
   assert content['classes'] == list(body_classes.CLASSES)
   assert content['joints'] == list(joints.NAMES)
   assert content['networks']['anonymization']['architecture']['module'] == 'BodyAnonymizationNet'
@@ -105,7 +105,7 @@ def test_faces_and_bodies_are_not_taken_for_each_other(exported, tmp_path):
   export.export([tmp_path / 'face'], tmp_path / 'faces')
   with pytest.raises(WeightsError, match='holds networks of faces, and bodies are asked for'):
     load_body_weights(tmp_path / 'faces')
-  assert json.loads((tmp_path / 'faces' / 'model.json').read_text())['format'] == 3
+  assert json.loads((tmp_path / 'faces' / 'model.json').read_text())['format'] == 5
   before = (tmp_path / 'faces' / 'model.json').read_bytes()
   _run('anonymize', tmp_path / 'body')
   with pytest.raises(InferenceError, match=r'would be of bodies and the other networks .* faces'):
@@ -128,7 +128,7 @@ def test_faces_and_bodies_are_not_taken_for_each_other(exported, tmp_path):
     ('networks.anonymization.architecture.coarse', True, 'architecture.coarse is True, which is'),
     ('networks.anonymization.input.parts_share', 2.0, 'input.parts_share is 2.0, which is out of'),
     ('networks.harmonization.input.face_share', 0.6, "has an unknown field 'face_share'"),
-    ('format', 3, "lacks classes|has an unknown field 'view'"),
+    ('format', 5, "lacks classes|has an unknown field 'view'"),
   ],
 )
 def test_a_field_of_bodies_that_says_what_it_should_not_is_named(exported, path, value, message):

@@ -20,6 +20,10 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
     False,
     'Show A and D_A brows and nose as skin: they come from the control identity alone then.',
   ),
+  'bilinear': Field(
+    False,
+    "Enlarge A's feature maps bilinearly; SPADE repeats pixels, and their cells can stay visible.",
+  ),
   **bodies.FIELDS,
   'remat': adversaries.REMAT,
   'identity_from': Field(

@@ -76,6 +76,7 @@ def make_nets(config: Any, count: int) -> tuple[Nets, Any]:
     'widths': nets.widths_for(config.preset, config.image_size),
     'hidden': nets.HIDDEN[config.preset],
     'spectral': config.spectral,
+    'bilinear': config.bilinear,
     'dtype': dtype,
     'remat': config.remat,
   }

@@ -28,7 +28,7 @@ from anon_jax.inference.records import (
 )
 from anon_jax.nets.frozen import WeightsError
 
-FORMAT, BODY_FORMAT = 3, 4
+FORMAT, BODY_FORMAT = 5, 6
 _SEAL = 'sha256'
 _ZEROS = '0' * 64
 

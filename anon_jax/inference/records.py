@@ -261,7 +261,7 @@ def _require_plausible(net: nn.Module, given: Input | BodyInput) -> None:
   for name, _ in fields_of(type(net)):
     value = getattr(net, name)
     numbers = value if isinstance(value, tuple) else (int(value),)
-    may_be_0 = name in ('spectral', 'coarse', 'recurrent', 'joints')
+    may_be_0 = name in ('spectral', 'coarse', 'bilinear', 'recurrent', 'joints')
     least, most = 0 if may_be_0 else 1, _MOST_CHANNELS
     if name == 'identities':
       most = _MOST_IDENTITIES

@@ -148,6 +148,7 @@ def _build(
       hidden=anonymization.HIDDEN[preset],
       spectral=config.flag('spectral'),
       coarse='coarse_map' in config.values and config.flag('coarse_map'),
+      bilinear='bilinear' in config.values and config.flag('bilinear'),
     )
     return net, _blended(config, share, size) if both else Input(size, share)
   if name == 'harmonization':
@@ -179,6 +180,8 @@ def _build_body(
       widths=anonymization.widths_for(preset, size),
       hidden=anonymization.HIDDEN[preset],
       spectral=config.flag('spectral'),
+      # of bodies it was always on before there was the field
+      bilinear='bilinear' not in config.values or config.flag('bilinear'),
       joints=joints.NUM_JOINTS if sigma else 0,
     )
     return net, BodyPaintingInput(

@@ -70,6 +70,8 @@ class AnonymizationNet(nn.Module):
     classes: classes of the semantic map.
     spectral: spectral norm in the residual blocks.
     coarse: reads brows and nose as skin, so that they come from the control identity alone.
+    bilinear: enlarges feature maps bilinearly, where SPADE repeats pixels: no grid of the coarse
+      levels' cells stays visible in even patches.
     dtype: computation dtype; parameters stay float32.
     remat: computes each block again for its gradient: less memory, about a third more time.
   """
@@ -83,6 +85,7 @@ class AnonymizationNet(nn.Module):
   classes: int = semantic.NUM_CLASSES
   spectral: bool = False
   coarse: bool = False
+  bilinear: bool = False
   dtype: Any = jnp.float32
   remat: bool = False
 
@@ -168,18 +171,15 @@ class AnonymizationNet(nn.Module):
       )
     if maps not in (1, identities.shape[0]):
       raise ValueError(f'{maps} maps for {identities.shape[0]} identities; expected 1 or as many.')
+    enlarged = upsample_bilinear if self.bilinear else blocks.upsample
     x = self.first_map(identities)  # [n 4 4 widths[0]]
     total = jnp.zeros((*x.shape[:3], 3))
     for level, given in enumerate(modulations):
       if level:
-        x, total = self.enlarged(x), upsample_bilinear(total)
+        x, total = enlarged(x), upsample_bilinear(total)
       x = self.blocks[level](x, given)  # [n r r width]
       total += self.rgbs[level](nn.leaky_relu(x, 0.2)).astype(jnp.float32)  # [n r r 3]
     return jnp.tanh(total)
-
-  def enlarged(self, x: jax.Array) -> jax.Array:
-    """Doubles the sides of a feature map [n, h, w, c] by repeating pixels."""
-    return blocks.upsample(x)
 
   def first_map(self, identities: jax.Array) -> jax.Array:
     """Turns identities [n, identities] into the first feature map [n, 4, 4, widths[0]].

@@ -9,7 +9,6 @@ from anon_jax.nets.anonymization import (
   FIRST_SIDE,
   AnonymizationNet,
   Modulations,
-  upsample_bilinear,
 )
 
 ASPECT = 2  # height over width, that of `body_crops`
@@ -18,9 +17,7 @@ ASPECT = 2  # height over width, that of `body_crops`
 class BodyAnonymizationNet(AnonymizationNet):
   """A for bodies: from a first feature map of 4 x 2 to pictures that are twice as high as wide.
 
-  Feature maps are enlarged bilinearly, where A repeats pixels: clothes are large even patches of a
-  map, in which the cells of coarse maps stayed visible as a plaid. Maps hold the classes of
-  `body_classes`. `coarse` is of faces: leave it off.
+  Maps hold the classes of `body_classes`. `coarse` is of faces: leave it off.
 
   Attributes:
     joints: heatmaps that are read beside the map as `conditions`; 0 for none.
@@ -49,7 +46,3 @@ class BodyAnonymizationNet(AnonymizationNet):
         'given; unknown joints are maps of zeros.'
       )
     return super().modulations(maps, conditions)
-
-  def enlarged(self, x: jax.Array) -> jax.Array:
-    """Doubles the sides of a feature map [n, h, w, c] bilinearly."""
-    return upsample_bilinear(x)
