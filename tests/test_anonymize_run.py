@@ -127,6 +127,8 @@ def test_a_checkpoint_of_this_stage_is_refused_by_another_one(whole):
 @pytest.mark.parametrize(
   ('values', 'message'),
   [
+    ({'identity_size': 24}, r'identity_size=24 is not image_size=32 halved some times; give'),
+    ({'identity_size': 64}, r'identity_size=64 is not image_size=32 halved'),
     ({'image_size': 48}, r'image_size=48 cannot be painted by A; give one of \[32, 64'),
     ({'discriminator_layers': 5}, r'too small for discriminator_layers=5'),
     ({'batch_size': 16}, r'batch_size=16 is not identities_per_batch=4 times'),

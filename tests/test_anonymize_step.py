@@ -49,6 +49,10 @@ def _batch(seed=0, size=8):
   }
 
 
+def _foreground(batch):
+  return np.isin(batch['map'], semantic.FOREGROUND)[..., None]
+
+
 @pytest.fixture(scope='module')
 def state():
   return jax.jit(_stage().init)(jax.random.key(0))
@@ -110,6 +114,21 @@ def test_with_coarse_maps_neither_a_nor_d_is_told_of_brows_and_nose(state):
   for name in ('d_loss', 'g_loss'):  # the foreground is the same with and without them
     assert float(told[name]) == pytest.approx(float(without[name]), rel=1e-5)
     assert float(told[name]) != pytest.approx(float(plain[name]), rel=1e-5)
+
+
+def test_i_reads_foregrounds_halved_to_its_own_height(state):
+  stage = _stage(identity_size=SIDE // 2)
+  params = jax.jit(stage.init)(jax.random.key(0)).nets['identity'].params
+  small = IdentityNet(WIDTHS['tiny'], dimensions=8)
+  batch = _batch()
+  real = np.where(_foreground(batch), batch['image'] / 127.5 - 1, 0)
+  halved = real.reshape(8, SIDE // 2, 2, SIDE // 2, 2, 3).mean((2, 4)).astype(np.float32)
+  expected = small.apply({'params': params}, halved)
+  np.testing.assert_allclose(stage.embed({'identity': params}, batch), expected, atol=1e-5)
+  assert (
+    params['embedding']['kernel'].shape[0] * 4
+    == (state.nets['identity'].params['embedding']['kernel'].shape[0])
+  )
 
 
 def test_the_adversarial_loss_alone_gives_i_no_gradient(state):

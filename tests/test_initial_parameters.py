@@ -16,6 +16,8 @@ from anon_jax.experiment.parts import Experiment
 from anon_jax.inference import export, weights
 from anon_jax.inference.records import DataSet, IdentityInput, Input, Training
 from anon_jax.inference.runs import Source
+from anon_jax.nets.anonymization import HIDDEN, AnonymizationNet, upsample_bilinear, widths_for
+from anon_jax.nets.body_anonymization import BodyAnonymizationNet
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.identity import IdentityNet
 from anon_jax.nets.segmentation import SegmentationNet
@@ -141,3 +143,23 @@ def test_what_identity_from_names_comes_before_what_was_exported(exported, tmp_p
   )
   built = building.build(_config('anonymize', exported[0]), tmp_path, None)
   assert built.stage.initial == {'identity': 'its own'}
+
+
+@pytest.mark.parametrize('of_bodies', [False, True])
+def test_an_a_that_grows_starts_by_enlarging_what_it_painted(of_bodies):
+  kind, width = (BodyAnonymizationNet, 16) if of_bodies else (AnonymizationNet, 32)
+  small = kind(3, widths_for('tiny', 32), HIDDEN['tiny'])
+  maps = jnp.asarray(np.random.default_rng(0).integers(0, 6, (2, 64, 2 * width)), jnp.uint8)
+  mixtures = jnp.eye(3)[:2]
+  params = jax.jit(small.init)(jax.random.key(0), mixtures, maps)['params']
+  config = ml_collections.ConfigDict({'image_size': 64, 'preset': 'tiny', 'seed': 1})
+  config.dataset = 'ccp' if of_bodies else 'celeba'
+  grown = pretrained.grown(small, params, config)
+  assert set(grown) - set(params) == {'blocks_4', 'rgbs_4'}
+  painted = small.apply({'params': params}, mixtures, maps)
+  larger = small.clone(widths=widths_for('tiny', 64)).apply({'params': grown}, mixtures, maps)
+  expected = jnp.tanh(upsample_bilinear(jnp.arctanh(painted)))
+  np.testing.assert_allclose(larger, expected, atol=1e-4)
+  assert float(jnp.abs(grown['blocks_4']['conv1']['kernel']).max()) > 0  # it can learn
+  config.image_size = 32
+  assert pretrained.grown(small, params, config) is params

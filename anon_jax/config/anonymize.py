@@ -32,6 +32,12 @@ FIELDS: dict[str, Field] = identity.BATCHES | {
     'scratch.',
     measured=True,
   ),
+  'identity_size': Field(
+    0,
+    'Height to which pictures are halved for I, that of the run that `identity_from` names; 0 is '
+    '`image_size`.',
+    **at_least(0),
+  ),
   'identity_weight': Field(1.0, 'Weight of L_id in eq. 1.', **at_least(0.0)),
   'identity_lr': Field(1e-4, "Adam's rate for I.", **between(0.0, 1.0)),
   'real_pairs_weight': Field(
@@ -123,6 +129,12 @@ def check_together(values: Mapping[str, Any]) -> None:
     raise ConfigError(
       f'config.image_size={values["image_size"]} cannot be painted by A; give one of '
       f'{list(_SIZES)}.'
+    )
+  times, rest = divmod(values['image_size'], values['identity_size'] or values['image_size'])
+  if rest or times.bit_count() != 1:
+    raise ConfigError(
+      f'config.identity_size={values["identity_size"]} is not image_size={values["image_size"]} '
+      'halved some times; give such a height, or 0.'
     )
   adversaries.check_discriminator(values)
   for name in ('reconstruction_weight', 'perceptual_weight'):

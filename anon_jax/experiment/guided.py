@@ -95,6 +95,7 @@ def make_nets(config: Any, count: int) -> tuple[Nets, Any]:
 _SAME = (
   'image_size',
   'identities_per_batch',
+  'identity_size',
   'identity_weight',
   'real_pairs_weight',
   'margin',

@@ -6,16 +6,18 @@ import pathlib
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from anon_jax import parallel, train
+from anon_jax import compiling, parallel, train
 from anon_jax.checkpoints import CheckpointError, Checkpoints
 from anon_jax.config import bodies
 from anon_jax.experiment import identities, identity
 from anon_jax.inference import weights
 from anon_jax.inference.body_weights import load_body_weights
 from anon_jax.inference.runs import AVERAGES
+from anon_jax.nets.anonymization import AnonymizationNet, widths_for
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.steps.spikes import skipping
 
@@ -90,6 +92,9 @@ def load_exported(config: Any) -> dict[str, Any]:
     )
   if config.stage == 'harmonize_video' and not networks['harmonization'].module.recurrent:
     initial['generator'] = _for_clips(initial['generator'])
+  painter = networks.get('anonymization')
+  if painter is not None:
+    initial['generator'] = grown(painter.module, initial['generator'], config)
   for name, net in networks.items():
     if net is not None:
       log.warning('%s starts from step %d in %s.', name, net.entry.training.steps, folder)
@@ -102,6 +107,34 @@ def _for_clips(params: Any) -> Any:
   more = HarmonizationNet(recurrent=True).channels - kernel.shape[2]
   wide = np.pad(kernel, ((0, 0), (0, 0), (0, more), (0, 0)))
   return {**params, 'stem': {**params['stem'], 'kernel': wide}}
+
+
+def grown(net: AnonymizationNet, params: Any, config: Any) -> Any:
+  """Gives an A the levels that a larger output needs; they start by enlarging what it painted.
+
+  Args:
+    net: A as it was exported.
+    params: its parameters.
+    config: `image_size`, `preset`, `seed` and `dataset` of the run that goes on with it.
+
+  Returns:
+    Parameters of an A that paints `image_size` px, or `params` where `net` does.
+  """
+  size, smaller = config.image_size, net.FIRST[0] << (len(net.widths) - 1)
+  if size <= smaller:
+    return params
+  larger = net.clone(widths=widths_for(config.preset, size))
+  maps = jnp.zeros((1, size, size // bodies.aspect_of(config)), jnp.uint8)
+  told = getattr(net, 'joints', 0)
+  beside = [jnp.zeros((*maps.shape, told))] if told else []
+  identities = jnp.zeros((1, net.identities))
+  drawn = compiling.jit(larger.init)(jax.random.key(config.seed), identities, maps, *beside)
+  larger_params = {**jax.device_get(drawn['params']), **params}
+  for level in range(len(net.widths), len(larger.widths)):
+    name = f'rgbs_{level}'
+    larger_params[name] = jax.tree.map(np.zeros_like, larger_params[name])
+  log.warning('A grows from %d to %d px.', smaller, size)
+  return larger_params
 
 
 def _config_of(workdir: pathlib.Path) -> ml_collections.ConfigDict:

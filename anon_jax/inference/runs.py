@@ -161,6 +161,8 @@ def _build(
   # stage anonymize shows its I nothing but foregrounds, whatever the identity run did
   alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
   threshold = _threshold(config.path.with_name('results.json'), step)
+  if 'identity_size' in config.values:
+    size = config.whole('identity_size') or size
   shown_to_i = IdentityInput(size, share, foreground_only=alone, threshold=threshold)
   return identity.IdentityNet(identity.WIDTHS[preset]), shown_to_i
 

@@ -12,6 +12,7 @@ from anon_jax import optim, proxy
 from anon_jax.data import joints
 from anon_jax.data.joint_heatmaps import heatmaps
 from anon_jax.losses import adversarial, diffaugment
+from anon_jax.nets import blocks
 from anon_jax.nets.anonymization import Modulations, coarsened, masked
 from anon_jax.proxy import to_signed
 from anon_jax.state import TrainState
@@ -106,7 +107,7 @@ class Guided(abc.ABC):
       told = jnp.zeros((1, judge.net.identities)) if judge.net.identities else None
       params = judge.net.init(next(keys), real, conditions, told)['params']
       nets[name] = optim.new_net(params, self._disc_tx)
-    params = self._nets.identity.init(next(keys), jnp.zeros(images.shape))['params']
+    params = self._nets.identity.init(next(keys), self._for_identity(seen['real']))['params']
     nets['identity'] = optim.new_net(params, self._id_tx)
     averaged = (*starts, 'identity')
     return TrainState(
@@ -178,8 +179,15 @@ class Guided(abc.ABC):
 
   def embed(self, params: Any, batch: Batch) -> jax.Array:
     """Embeds the foregrounds of a batch by the averaged I."""
-    found: Any = self._nets.identity.apply({'params': params['identity']}, self.see(batch)['real'])
+    faces = self._for_identity(self.see(batch)['real'])
+    found: Any = self._nets.identity.apply({'params': params['identity']}, faces)
     return found
+
+  def _for_identity(self, faces: jax.Array) -> jax.Array:
+    """Reduces foregrounds to the height that I reads."""
+    while self._o.identity_size and faces.shape[1] > self._o.identity_size:
+      faces = blocks.downsample(faces)
+    return faces
 
   def basics(self, batch: Batch) -> Seen:
     """Returns what every stage takes from a batch; `real` is the masked foreground."""
@@ -237,8 +245,10 @@ class Guided(abc.ABC):
       term = terms[f'{judge.opponent}_adversarial'] = adversarial.lsgan_generator(logits)
       total += ex['adversarial_weight'] * term
     if o.identity_weight:
-      faces = masked(fakes['discriminator'], ex['mask'])
-      terms |= guided_losses.identity_terms(self._nets.identity, id_params, faces, ex, o.margin)
+      pictures = masked(fakes['discriminator'], ex['mask']), ex['real']
+      painted, real = (self._for_identity(each) for each in pictures)
+      seen = self._nets.identity, id_params, painted, real
+      terms |= guided_losses.identity_terms(*seen, ex, o.margin)
       total += o.identity_weight * terms['g_identity']
       total += o.real_pairs_weight * terms['i_real_pairs']
     last = list(self.judges)[-1]

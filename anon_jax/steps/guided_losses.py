@@ -71,15 +71,19 @@ def discriminator_loss(
 
 
 def identity_terms(
-  net: IdentityNet, params: Any, fakes: jax.Array, ex: dict[str, Any], margin: float
+  net: IdentityNet,
+  params: Any,
+  fakes: jax.Array,
+  real: jax.Array,
+  ex: dict[str, Any],
+  margin: float,
 ) -> Metrics:
   """L_id between painted and real foregrounds, and the same loss between real ones."""
-  pictures = jnp.concatenate([fakes, ex['real']])
-  embeddings: Any = net.apply({'params': params}, pictures)
-  painted, real = embeddings[: len(fakes)], embeddings[len(fakes) :]
+  embeddings: Any = net.apply({'params': params}, jnp.concatenate([fakes, real]))
+  painted, known = embeddings[: len(fakes)], embeddings[len(fakes) :]
   return {
-    'g_identity': controls.contrast(painted, real, ex['partners'], margin),
-    'i_real_pairs': controls.contrast(real, real, ex['real_partners'], margin),
+    'g_identity': controls.contrast(painted, known, ex['partners'], margin),
+    'i_real_pairs': controls.contrast(known, known, ex['real_partners'], margin),
   }
 
 

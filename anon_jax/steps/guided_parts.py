@@ -39,6 +39,7 @@ class GuidedOptions:
     accumulate: steps whose gradients are averaged for one update.
     ema_decay: decay of the running averages of the networks that paint, and of I.
     sample_controls: control identities of a sample sheet.
+    identity_size: height to which foregrounds are halved for I; 0 shows them as they are.
     aspect: height of a crop over its width.
     joint_sigma: spread of a joint in the heatmaps that A and D_A see beside the map, as a share of
       the height; 0 leaves joints out.
@@ -66,6 +67,7 @@ class GuidedOptions:
   accumulate: int = 1
   ema_decay: float = 0.999
   sample_controls: int = 5
+  identity_size: int = 0
   aspect: int = 1
   joint_sigma: float = 0.0
 
