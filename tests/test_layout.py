@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'anon_jax'
 # From the bottom up; a module imports from its own layer or from layers before it.
 ORDER = (
-  ('config', 'compiling'),
+  ('config', 'compiling', 'durable'),
   ('data',),
   ('proxy',),
   ('nets',),

@@ -10,7 +10,7 @@ import re
 import shutil
 from typing import NamedTuple
 
-from anon_jax.checkpoints import manifest
+from anon_jax import durable
 
 _SCORES = 'evaluation.json'
 # what a process that was killed leaves; the third is that of versions before manifests
@@ -98,4 +98,4 @@ def forget(folder: pathlib.Path, keep: int, best: Best) -> None:
   for step in steps(folder):
     if step not in kept:
       remove(folder / str(step))
-  manifest.settle(folder)
+  durable.settle(folder)

@@ -11,6 +11,8 @@ import os
 import pathlib
 from typing import NamedTuple
 
+from anon_jax.durable import settle
+
 NAME = 'MANIFEST.sha256'
 PROMISE = {'manifest': NAME}
 """What the metadata of a checkpoint say of its manifest: one without it has lost it."""
@@ -78,15 +80,6 @@ def examine(folder: pathlib.Path, step: int) -> Verdict:
     return Verdict((f'{NAME} is not what was written for step {step}',), verified=False)
   found = (_damage(folder / name, name, digest) for name, digest in lines.items())
   return Verdict(tuple(damage for damage in found if damage), verified=True)
-
-
-def settle(folder: pathlib.Path) -> None:
-  """Makes the names in a folder outlast a loss of power."""
-  descriptor = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
 
 
 def _text(step: int, lines: dict[str, str]) -> str:

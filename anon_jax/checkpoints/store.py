@@ -19,7 +19,7 @@ import grain
 import jax
 import orbax.checkpoint as ocp
 
-from anon_jax import processes
+from anon_jax import durable, processes
 from anon_jax.checkpoints import folder as folders
 from anon_jax.checkpoints import manifest
 from anon_jax.checkpoints.errors import CheckpointError, DamagedError
@@ -109,7 +109,7 @@ class Checkpoints:
       folders.write_scores(part, scores)
     manifest.write(part, step)
     part.rename(self._folder / str(step))
-    manifest.settle(self._folder)
+    durable.settle(self._folder)
     folders.forget(self._folder, self._keep, self._best)
 
   def _not_saved(self, step: int, error: BaseException) -> CheckpointError:

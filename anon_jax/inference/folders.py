@@ -5,6 +5,7 @@ import pathlib
 import shutil
 from collections.abc import Callable, Mapping
 
+from anon_jax.durable import settle
 from anon_jax.telemetry import write_whole
 
 
@@ -28,24 +29,15 @@ def put(
     part.mkdir()
     for name, content in contents.items():
       write_whole(part / name, content)
-    _sync(part)
+    settle(part)
     if check is not None:
       check(part)
     if folder.exists():
       folder.rename(old)
     part.rename(folder)
-    _sync(folder.parent)
+    settle(folder.parent)
   finally:
     if old.exists() and not folder.exists():
       old.rename(folder)
     shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(folder: pathlib.Path) -> None:
-  """Has the system write the names in a folder to the disk."""
-  descriptor = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)

@@ -1,12 +1,12 @@
 """Puts files in their places so that a name shows all of a file or what was there before."""
 
 import contextlib
-import errno
 import os
 import pathlib
 import secrets
 from collections.abc import Callable, Iterator
 
+from anon_jax.durable import settle
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.paths import shown
 
@@ -64,7 +64,7 @@ class PartFile:
     if check:
       check(self.part)
     self.part.replace(self._path)
-    _flush_folder(self._path.parent)
+    settle(self._path.parent)
 
 
 @contextlib.contextmanager
@@ -83,15 +83,3 @@ def named_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     raise InferenceError(
       f'{shown(path)} cannot be written ({reason}); make room there, or give another place.'
     ) from None
-
-
-def _flush_folder(folder: pathlib.Path) -> None:
-  """Brings the new name itself to the disk."""
-  descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-  try:
-    os.fsync(descriptor)
-  except OSError as error:
-    if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network drives know no such thing
-      raise
-  finally:
-    os.close(descriptor)

@@ -22,31 +22,65 @@ _MOST_CHANNELS, _MOST_IDENTITIES, _MOST_LEVELS, _MOST_PIXELS = 4096, 2**17, 12, 
 
 
 @dataclasses.dataclass(frozen=True)
-class Input:
-  """What a network is shown.
+class _Crop:
+  """What every network is shown.
 
   Attributes:
-    image_size: side of a crop, or of its map, in pixels.
+    image_size: height of a crop, or of its map, in pixels.
+  """
+
+  image_size: int
+
+  def __post_init__(self) -> None:
+    _require(1 <= self.image_size <= _MOST_PIXELS, 'image_size', self.image_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Input(_Crop):
+  """What a network is shown of a face.
+
+  Attributes:
     face_share: height of the face box as a share of the crop's side.
     value_range: of the pictures that go in and come out.
   """
 
-  image_size: int
   face_share: float = FACE_SHARE
   value_range: tuple[float, float] = _RANGE
 
   def __post_init__(self) -> None:
-    _require(1 <= self.image_size <= _MOST_PIXELS, 'image_size', self.image_size)
+    super().__post_init__()
     _require(0.1 <= self.face_share <= 1, 'face_share', self.face_share)
     _require(self.value_range == _RANGE, 'value_range', self.value_range)
 
 
 @dataclasses.dataclass(frozen=True)
-class HarmonizationInput(Input):
+class BodyInput(_Crop):
+  """What a network is shown of a body.
+
+  Attributes:
+    width: of a crop, half of its height.
+    person_share: of the crop's height that the person's box fills, or of its width if that is what
+      it fills.
+    value_range: of the pictures that go in and come out.
+  """
+
+  width: int
+  person_share: float = body_crops.FILL
+  value_range: tuple[float, float] = _RANGE
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    _require(self.width * body_crops.ASPECT == self.image_size, 'width', self.width)
+    _require(0.1 <= self.person_share <= 1, 'person_share', self.person_share)
+    _require(self.value_range == _RANGE, 'value_range', self.value_range)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Blended(_Crop):
   """What H, or the one network for both tasks, is shown, and how its output is composited.
 
   Attributes:
-    condition_sigma: blur of the appearance condition as a share of the side.
+    condition_sigma: blur of the appearance condition as a share of the height.
     feather: rim inside the foreground over which it fades in, in pixels of the output.
   """
 
@@ -60,14 +94,14 @@ class HarmonizationInput(Input):
 
 
 @dataclasses.dataclass(frozen=True)
-class IdentityInput(Input):
+class _Judged(_Crop):
   """What I is shown.
 
   Attributes:
     foreground_only: whether everything but the foreground is set to mid grey.
-    threshold: cosine of an original and a painted face above which another one is drawn. As it is
-      exported, one in a thousand pairs of two held-out people lies above; `calibration` replaces it
-      by what a share of painted faces exceeds.
+    threshold: cosine of an original and a painted picture above which another one is drawn. As it
+      is exported, one in a thousand pairs of two held-out people lies above; `calibration` replaces
+      it by what a share of painted faces exceeds.
   """
 
   foreground_only: bool = True
@@ -79,27 +113,23 @@ class IdentityInput(Input):
 
 
 @dataclasses.dataclass(frozen=True)
-class BodyInput:
-  """What a network of bodies is shown.
+class HarmonizationInput(_Blended, Input):
+  """What H, or the one network for both tasks, is shown of a face."""
 
-  Attributes:
-    image_size: height of a crop, or of its map, in pixels.
-    width: its width, half of that.
-    person_share: of the crop's height that the person's box fills, or of its width if that is what
-      it fills.
-    value_range: of the pictures that go in and come out.
-  """
 
-  image_size: int
-  width: int
-  person_share: float = body_crops.FILL
-  value_range: tuple[float, float] = _RANGE
+@dataclasses.dataclass(frozen=True)
+class BodyHarmonizationInput(_Blended, BodyInput):
+  """What H is shown of a body."""
 
-  def __post_init__(self) -> None:
-    _require(1 <= self.image_size <= _MOST_PIXELS, 'image_size', self.image_size)
-    _require(self.width * body_crops.ASPECT == self.image_size, 'width', self.width)
-    _require(0.1 <= self.person_share <= 1, 'person_share', self.person_share)
-    _require(self.value_range == _RANGE, 'value_range', self.value_range)
+
+@dataclasses.dataclass(frozen=True)
+class IdentityInput(_Judged, Input):
+  """What I is shown of a face."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BodyIdentityInput(_Judged, BodyInput):
+  """What I is shown of a body."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,31 +149,6 @@ class BodyPaintingInput(BodyInput):
     super().__post_init__()
     _require(0 <= self.parts_share <= 1, 'parts_share', self.parts_share)
     _require(0 <= self.joint_sigma <= 0.2, 'joint_sigma', self.joint_sigma)
-
-
-@dataclasses.dataclass(frozen=True)
-class BodyHarmonizationInput(BodyInput):
-  """What H is shown of a body, as `HarmonizationInput`; the blur is a share of the height."""
-
-  condition_sigma: float = 0.07
-  feather: int = 2
-
-  def __post_init__(self) -> None:
-    super().__post_init__()
-    _require(0.005 <= self.condition_sigma <= 0.5, 'condition_sigma', self.condition_sigma)
-    _require(0 <= self.feather <= 32, 'feather', self.feather)
-
-
-@dataclasses.dataclass(frozen=True)
-class BodyIdentityInput(BodyInput):
-  """What I is shown of a body, as `IdentityInput`."""
-
-  foreground_only: bool = True
-  threshold: float = 0.5
-
-  def __post_init__(self) -> None:
-    super().__post_init__()
-    _require(-1 <= self.threshold <= 1, 'threshold', self.threshold)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from anon_jax.durable import settle
 from anon_jax.nets.published import PUBLISHED, Published, published
 
 __all__ = [
@@ -213,15 +214,7 @@ def write_pair(path: Path, content: bytes, beside: Path, description: bytes) -> 
         os.fsync(file.fileno())
     for final, part in parts.items():
       part.replace(final)
-    _sync_folder(path.parent)
+    settle(path.parent)
   finally:
     for part in parts.values():
       part.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-  descriptor = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
