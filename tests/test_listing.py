@@ -113,20 +113,27 @@ def test_names_are_no_patterns(here):
 
 
 def test_nothing_in_a_folder_is_skipped_in_silence(here):
-  _touch(*(f'in/{n}' for n in ('a.jpg', 'notes.txt', 'clip.WMV', 'b.heic', 'noext', '.hidden.jpg')))
-  _touch('in/Thumbs.db', 'in/.DS_Store', 'in/.thumbnails/a.png')
+  _touch(*(f'in/{n}' for n in ('a.jpg', 'scan.pdf', 'clip.WMV', 'b.heic', 'noext', '.hidden.jpg')))
+  _touch('in/notes.TXT', 'in/table.csv', 'in/Thumbs.db', 'in/.DS_Store', 'in/.thumbnails/a.png')
   os.mkfifo('in/pipe.jpg')
   found = plan(['in'], 'out')
   assert list(_jobs(found)) == ['in/a.jpg']
   refused = _refused(found)
   assert set(refused) == {
-    f'in/{n}' for n in ('notes.txt', 'clip.WMV', 'b.heic', 'noext', 'pipe.jpg')
+    f'in/{n}' for n in ('scan.pdf', 'clip.WMV', 'b.heic', 'noext', 'pipe.jpg')
   }
   assert refused['in/clip.WMV'] == 'is a video of a kind that is not taken; convert it to MP4'
-  assert refused['in/notes.txt'].startswith('is neither a picture nor a video by its name; those ')
+  assert refused['in/scan.pdf'].startswith('is neither a picture nor a video by its name; those ')
   assert refused['in/b.heic'].endswith('convert it to JPEG, PNG or TIFF')
   assert refused['in/pipe.jpg'] == 'is no regular file'
-  assert _ignored(found) == ['in/.DS_Store', 'in/.hidden.jpg', 'in/.thumbnails', 'in/Thumbs.db']
+  hidden = ['in/.DS_Store', 'in/.hidden.jpg', 'in/.thumbnails']
+  assert _ignored(found) == [*hidden, 'in/Thumbs.db', 'in/notes.TXT', 'in/table.csv']
+  assert _refused(plan(['in/notes.TXT'], 'out'))['in/notes.TXT'].startswith('is neither a picture')
+
+
+def test_a_folder_of_nothing_but_text_is_refused(here):
+  _touch('in/notes.txt')
+  assert _refused(plan(['in'], 'out')) == {'in': 'holds no picture'}
 
 
 def test_a_hidden_picture_that_is_named_is_taken(here):
@@ -293,11 +300,11 @@ def test_inputs_above_stay_inside_of_the_output(here, monkeypatch):
 
 
 def test_names_that_are_no_text_are_taken_and_shown_readably(here):
-  _touch('in/caf\udce9.jpg', 'in/\x1b[31m\n.txt')
+  _touch('in/caf\udce9.jpg', 'in/\x1b[31m\n.pdf')
   found = plan(['in'], 'out')
   assert os.fsencode(found.jobs[0].target).endswith(b'out/caf\xe9.jpg')
   assert paths.shown(found.jobs[0].source) == r'in/caf\xe9.jpg'
-  assert paths.shown(found.refused[0][0]) == r'in/\x1b[31m\n.txt'
+  assert paths.shown(found.refused[0][0]) == r'in/\x1b[31m\n.pdf'
 
 
 @given(st.binary(max_size=30).filter(lambda name: b'\0' not in name))

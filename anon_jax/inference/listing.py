@@ -42,6 +42,8 @@ _OTHER_PICTURES = (
 )
 # Left in folders of pictures by file managers.
 _LITTER = ('thumbs.db', 'desktop.ini')
+# Beside pictures there are notes and tables; a face is in none of these.
+_TEXTS = ('.txt', '.md', '.csv', '.tsv', '.json', '.xml', '.xmp', '.yaml', '.yml', '.log')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Plan:
   Attributes:
     jobs: ordered by the inputs, within a folder by name.
     refused: what was asked for and will not be done, with the reason; a plan without jobs has some.
-    ignored: what nobody wants done (hidden files, litter of file managers, outputs), with the
+    ignored: what nobody wants done (hidden files, litter of file managers, text, outputs), with the
       reason.
   """
 
@@ -210,6 +212,8 @@ def _search(
         found.ignored.append((path, 'is the folder of the outputs'))
       elif is_folder(path):
         below.append((path, goal / name))
+      elif path.suffix.lower() in _TEXTS and not is_link(path):
+        found.ignored.append((path, 'is text by its name'))
       elif reason := _reason_against(path, linked=root is not None):
         found.refused.append((path, reason))
       else:
