@@ -55,7 +55,7 @@ lint: $(TEST_STAMP)
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Warnings are errors, as in the tests.
 docs: $(TEST_STAMP)
