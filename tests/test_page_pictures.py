@@ -1,5 +1,6 @@
 """Photographs on the page, over HTTP: nothing is given out that a face may show in unasked."""
 
+import contextlib
 import hashlib
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from running_page import RED, encoded, engine, pixels, running
 
 from anon_jax.inference import covering
+from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.faces import Face
+from anon_jax.serving.asking import Asked, settled
 
 NEW = (1, 200, 2)
 BOX = [40.0, 30.0, 80.0, 70.0]
@@ -191,13 +195,27 @@ def test_metadata_is_left_behind(page):
   assert headers['content-type'] == 'application/octet-stream'
 
 
+def test_a_corrected_box_holds_the_eyes_nose_and_mouth_that_were_found():
+  points = ((46, 40), (54, 40), (50, 48), (46, 56), (54, 56))
+  found = [Face((40, 30, 60, 60), 0.9, points)]
+  # both cover more than .3 of the detector's box; the second leaves the eyes
+  for box, holds in (([44, 38, 58, 60], True), ([40, 44, 60, 60], False)):
+    asked = Asked('fill', boxes=({'found': 0, 'box': box},))
+    with contextlib.nullcontext() if holds else pytest.raises(InferenceError, match='no longer'):
+      assert settled(asked, found, (120, 90))[0].by == 'corrected'
+  # of a face that the picture's border cuts, what lies beyond does not count
+  beyond = [Face((0, 30, 14, 60), 0.9, tuple((x - 48, y) for x, y in points))]
+  asked = Asked('fill', boxes=({'found': 0, 'box': [0, 34, 14, 60]},))
+  assert settled(asked, beyond, (120, 90))[0].by == 'corrected'
+
+
 @pytest.mark.parametrize(
   ('content', 'match'),
   [
     (b'GIF89a' + b'\0' * 40, 'notes.png'),
     (encoded(pixels())[:-40], 'notes.png is cut short'),
     (b'\0\0\0\x18ftypheic' + b'\0' * 40, 'is a HEIC or AVIF picture; convert it to JPEG'),
-    (b'just some text', 'notes.png'),
+    (b'just some text', 'notes.png is no JPEG, PNG, WebP, TIFF, BMP or GIF by its content'),
     (b'%PDF-1.7', 'notes.png'),
   ],
 )

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from anon_jax.inference.association import overlaps
+from anon_jax.inference.crops import level
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
 
 FOUND, CORRECTED, DRAWN = 'found', 'corrected', 'drawn'
-# A corrected box overlaps the detector's so much, intersection over union: less is another place,
-# and would uncover a face without a word.
+# A corrected box overlaps the detector's so much, intersection over union, and holds the eyes, nose
+# and mouth that it found: less is another place, and would uncover a face without a word.
 _SAME = 0.3
 _LEAST_SIDE = 4.0  # pixels of a box inside the picture
 _LONGEST_IDENTITY = 200
@@ -130,13 +131,23 @@ def _given(box: Mapping[str, Any], found: Sequence[Face], size: tuple[int, int])
     return Given(face, kept=kept)
   corners = _box(place, size)
   pair = [np.array(b, np.float64).reshape(1, 2, 2) for b in (corners, face.box)]
-  if overlaps(*pair)[0, 0] < _SAME:
+  if overlaps(*pair)[0, 0] < _SAME or not _holds_features(corners, face, size):
     raise InferenceError(
       'A corrected box no longer covers the face that was found; draw a new box for another face, '
       'and leave this one where it was.'
     )
   # What is known of the face's turn belongs to the box that was wrong.
   return Given(Face(corners), CORRECTED, face.box, kept)
+
+
+def _holds_features(
+  corners: tuple[float, float, float, float], face: Face, size: tuple[int, int]
+) -> bool:
+  """Tells whether a box holds eyes, nose and mouth of a face, as far as they are in the picture."""
+  if face.landmarks is None or not level(face):  # unknown, or no face's
+    return True
+  points = np.clip(np.asarray(face.landmarks), 0, size)
+  return bool((points >= corners[:2]).all() and (points <= corners[2:]).all())
 
 
 def _box(given: Any, size: tuple[int, int]) -> tuple[float, float, float, float]:

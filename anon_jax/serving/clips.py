@@ -5,7 +5,9 @@ import time
 
 from anon_jax.inference import manifest
 from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.listing import EXTENSIONS
 from anon_jax.inference.manifest import ANONYMIZED, NO_FACE, Entry
+from anon_jax.inference.paths import shown
 from anon_jax.inference.video_reading import VideoReader
 from anon_jax.inference.videos import NoFaceError, anonymize_video
 from anon_jax.serving import pictures
@@ -91,7 +93,7 @@ def _look(item: Item, limits: Limits) -> None:
   Raises:
     InferenceError: it is no clip, or too large.
   """
-  with VideoReader(item.path) as reader:
+  with _reader(item) as reader:
     found = reader.outline
     pixels = found.width * found.height
     if pixels > limits.clip_pixels:
@@ -109,3 +111,15 @@ def _look(item: Item, limits: Limits) -> None:
       if not item.before:
         item.before = pictures.preview(frame.pixels)
       break
+
+
+def _reader(item: Item) -> VideoReader:
+  """Opens a clip; of what is none, and has a picture's name, it is said that it is no picture."""
+  try:
+    return VideoReader(item.path)
+  except InferenceError:
+    if pathlib.PurePath(item.name).suffix.lower() not in EXTENSIONS:
+      raise
+    raise InferenceError(
+      f'{shown(item.name)} is no JPEG, PNG, WebP, TIFF, BMP or GIF by its content; convert it.'
+    ) from None

@@ -36,7 +36,7 @@ class Limits:
   json_bytes: int = 64 << 10
   head_bytes: int = 16 << 10
   files: int = 16
-  waiting: int = 8
+  waiting: int = 16  # all that are held: of many files dropped at once none is refused
   faces: int = 300
   clip_pixels: int = 9_000_000
   clip_frames: int = 9_000

@@ -13,7 +13,7 @@ let arriving = null;
 let asking = false;
 
 const settings = new Settings($('settings'), () => stage.render());
-const stage = new Stage(settings, { run, forget });
+const stage = new Stage(settings, { run, forget, trouble });
 
 function trouble(error) {
   const gone = !(error instanceof Refused);
@@ -52,6 +52,7 @@ function strip() {
 }
 
 function add(list) {
+  $('trouble').hidden = true;
   for (const file of list) {
     const entry = { file, name: file.name, state: 'queued', share: 0, faces: [], control: {}, message: '' };
     if (files.length >= about.limits.files) {
@@ -98,6 +99,7 @@ function failed(entry, error) {
 /** Has a file done by the settings of the page; `more` has its faces and what is confirmed. */
 async function run(entry, more = {}) {
   const chosen = settings.chosen();
+  if (entry.state !== 'held') $('trouble').hidden = true; // somebody asks for it anew
   try {
     Object.assign(entry, await tell('/anonymize', { id: entry.id, ...chosen, ...more }));
     entry.applied = chosen;
@@ -173,6 +175,18 @@ function dropping() {
   $('files').addEventListener('change', () => { add([...$('files').files]); $('files').value = ''; });
 }
 
+/** Nobody can ask for these files any more once the page is left: they would only take up room. */
+function leaving() {
+  window.addEventListener('beforeunload', (event) => { if (files.length) event.preventDefault(); });
+  window.addEventListener('pagehide', () => {
+    for (const entry of files) {
+      entry.control.abort?.();
+      if (entry.id) tell('/forget', { id: entry.id }, { keepalive: true }).catch(() => {});
+    }
+  });
+  window.addEventListener('pageshow', (event) => { if (event.persisted) window.location.reload(); });
+}
+
 async function begin() {
   try {
     about = await (await ask('/about')).json();
@@ -184,6 +198,7 @@ async function begin() {
   const { file_bytes: bytes, picture_pixels: pixels, clip_frames: frames } = about.limits;
   $('taken').textContent = `JPEG, PNG, WebP, TIFF, BMP and GIF up to ${pixels / 1e6} megapixels; MP4, MOV, WebM, MKV and AVI up to ${frames.toLocaleString('en')} frames; ${bytes >> 20} MiB a file.`;
   dropping();
+  leaving();
   document.body.dataset.ready = 'yes';
 }
 

@@ -24,9 +24,9 @@ export async function ask(path, id) {
   return request(path + query);
 }
 
-export async function tell(path, body) {
+export async function tell(path, body, options = {}) {
   const headers = { 'Content-Type': 'application/json' };
-  const answer = await request(path, { method: 'POST', headers, body: JSON.stringify(body) });
+  const answer = await request(path, { ...options, method: 'POST', headers, body: JSON.stringify(body) });
   return answer.json();
 }
 
@@ -46,7 +46,11 @@ export function upload(file, report, control) {
       else reject(new Refused(sending.response?.error || `The program answered with code ${sending.status}.`));
     };
     sending.onabort = () => reject(new Refused('The upload was broken off.'));
-    sending.onerror = () => reject(new TypeError('no answer'));
+    // the browser does not say which of both failed, the file or the program
+    sending.onerror = () => file.slice(0, 1).arrayBuffer().then(
+      () => reject(new TypeError('no answer')),
+      () => reject(new Refused('The browser cannot read it: it is a folder, or was moved or changed meanwhile. Drop the file again.')),
+    );
     sending.send(file);
   });
 }

@@ -14,7 +14,7 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const timeLeft = (seconds) => (seconds < 100 ? `about ${Math.ceil(seconds)} s left` : `about ${Math.ceil(seconds / 60)} minutes left`);
 
 export class Stage {
-  /** @param settings of the page. @param on run(entry, more) and forget(entry). */
+  /** @param settings of the page. @param on run(entry, more), forget(entry) and trouble(error). */
   constructor(settings, on) {
     this.settings = settings;
     this.on = on;
@@ -259,8 +259,14 @@ export class Stage {
 
   async #save(path, suffix, address) {
     const link = document.createElement('a');
-    link.href = address || await fetched(path, this.entry.id, 'application/octet-stream');
-    link.download = this.entry.name.replace(/\.[^.]*$/, '') + suffix;
+    const name = this.entry.name.replace(/\.[^.]*$/, '') + suffix;
+    try {
+      link.href = address || await fetched(path, this.entry.id, 'application/octet-stream');
+    } catch (error) {
+      this.on.trouble(error);
+      return;
+    }
+    link.download = name;
     link.click();
     if (!address) setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   }
