@@ -5,8 +5,8 @@
   python docs/onnx_example.py MODELS photograph.jpg new.png --box LEFT TOP RIGHT BOTTOM ...
 
 Without a box the picture is a crop: one upright face, whose box has 60 % of the side. Boxes are in
-pixels, from the top of the forehead to the chin. Nobody looks for faces here: what no box names
-stays as it is.
+pixels of the upright picture, from the top of the forehead to the chin. Nobody looks for faces
+here: what no box names stays as it is.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import secrets
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 FACE_SHARE = 0.6
 GREY = 128
@@ -120,7 +120,15 @@ def main() -> None:
     '--box', nargs=4, type=int, action='append', metavar=('LEFT', 'TOP', 'RIGHT', 'BOTTOM')
   )
   args = parser.parse_args()
-  picture = np.array(Image.open(args.picture).convert('RGB'))
+  # photographs of telephones lie on their side, and say so; boxes are those of what is looked at
+  picture = np.array(ImageOps.exif_transpose(Image.open(args.picture)).convert('RGB'))
+  height, width = picture.shape[:2]
+  for left, top, right, bottom in args.box or ():
+    if not (max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)):
+      raise SystemExit(
+        f'--box {left} {top} {right} {bottom}: give LEFT TOP RIGHT BOTTOM inside of the picture, '
+        f'which has {width} x {height} pixels when it is upright.'
+      )
   if not args.box and picture.shape[0] != picture.shape[1]:
     raise SystemExit('A crop is square; give a --box for each face of a photograph.')
   squares = [square_of(tuple(box)) for box in args.box or ()] or [(0, 0, len(picture))]

@@ -4,8 +4,10 @@ import importlib.util
 import pathlib
 import subprocess
 import sys
+import types
 
 import numpy as np
+import pytest
 from PIL import Image
 from test_synthesis import _noise
 from test_weights_folder import _write as write_weights
@@ -64,6 +66,29 @@ def test_the_example_replaces_every_pixel_that_the_mask_touches():
   rows, columns = np.nonzero(picture[..., 0])
   assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 19, 0, 4)
   assert example.square_of((10, 20, 40, 80)) == (-25, 0, 100)
+
+
+def test_the_example_takes_boxes_of_the_upright_picture_and_refuses_others(tmp_path, monkeypatch):
+  example = _example()
+  turned = Image.Exif()
+  turned[0x112] = 6  # to be turned clockwise
+  photo, new = tmp_path / 'photo.jpg', tmp_path / 'new.png'
+  Image.new('RGB', (40, 60)).save(photo, exif=turned)  # 60 x 40 when it is looked at
+  squares = []
+  chain = types.SimpleNamespace(side=16, replace=lambda crops: (crops, crops))
+  monkeypatch.setattr(example, 'Chain', lambda models: chain)
+  monkeypatch.setattr(example, 'lay_over', lambda picture, *given: squares.append(given[0]))
+
+  def run(*box):
+    monkeypatch.setattr('sys.argv', ['', 'models', str(photo), str(new), '--box', *map(str, box)])
+    example.main()
+
+  run(45, 10, 57, 22)
+  assert squares == [(41, 6, 20)]
+  assert Image.open(new).size == (60, 40)
+  for box in ((57, 10, 45, 22), (45, 22, 57, 10), (70, 10, 80, 22), (-20, 10, -5, 22)):
+    with pytest.raises(SystemExit, match='which has 60 x 40 pixels when it is upright'):
+      run(*box)
 
 
 def test_the_example_runs_on_what_the_command_wrote(tmp_path, monkeypatch):

@@ -59,7 +59,9 @@ def test_the_folder_holds_the_networks_the_chain_and_what_describes_them(exporte
   names = {f'{name}.{form}' for name in (*NETWORKS, 'chain')}
   assert {path.name for path in output.iterdir()} == names | {'manifest.json', 'README.txt'}
   assert [path.name for path in output.parent.iterdir()] == ['models']
-  assert f'chain.{form}' in (output / 'README.txt').read_text()
+  note = (output / 'README.txt').read_text()
+  assert f'chain.{form}' in note
+  assert all(name in note for name in _described(output)['trust'])
 
 
 def test_the_manifest_says_what_each_file_is_and_where_it_comes_from(exported, source):
@@ -75,6 +77,8 @@ def test_the_manifest_says_what_each_file_is_and_where_it_comes_from(exported, s
   assert found['source']['model_json_sha256'] == hashlib.sha256(model_json).hexdigest()
   assert (found['kind'], found['parameters']) == (form, 'float32')
   assert found['source']['networks']['identity']['dtype'] == 'float16'
+  blended = found['source']['networks']['harmonization']['input']
+  assert blended['condition_sigma'] == 0.07  # nobody could run H by itself without it
   assert set(found['licences'].values()) == {'FASSEG: no licence stated'}
   assert found['classes'][1] == 'skin'
   assert found['trust'] == {'foreground_at_least': 0.08, 'similarity_at_most': 0.5, 'draws': 4}
@@ -218,6 +222,23 @@ def test_nothing_is_written_where_a_program_is_refused(source, tmp_path, monkeyp
   monkeypatch.setattr(parity, 'check', refuse)
   assert _export(source, tmp_path / 'new', 'stablehlo') == 1
   assert capsys.readouterr().err.endswith('anon-jax: refused\n')
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(source, tmp_path, monkeypatch, capsys):
+  (tmp_path / 'file').write_text('')
+  output = tmp_path / 'file' / 'models'
+  monkeypatch.setattr('anon_jax.inference.portable.folder.programs', lambda loaded: [])
+  assert _export(source, output, 'onnx') == 1
+  assert f'{output} cannot be written (' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('option', ['-o', '--weights'])
+def test_an_option_whose_variable_was_empty_is_refused(option, tmp_path, capsys):
+  given = {'-o': str(tmp_path / 'models'), '--weights': str(tmp_path)} | {option: ''}
+  with pytest.raises(SystemExit, match='2'):
+    cli.main(['export', '--format', 'onnx', *(each for pair in given.items() for each in pair)])
+  assert 'is empty' in capsys.readouterr().err
   assert not list(tmp_path.iterdir())
 
 

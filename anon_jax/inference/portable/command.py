@@ -20,10 +20,14 @@ def add(commands: argparse._SubParsersAction) -> None:
   parser.add_argument(
     '--weights', metavar='FOLDER', help='trained networks (those of the package, if it has any)'
   )
-  parser.set_defaults(run=_run)
+  parser.set_defaults(run=_run, usage_error=parser.error)
 
 
 def _run(args: argparse.Namespace) -> int:
+  if not args.output:
+    args.usage_error('--output is empty; give a new folder')
+  if args.weights == '':
+    args.usage_error('--weights is empty; give it something, or leave it out')
   # here and not above: it imports jax, and --version or a usage error must not wait for that
   from anon_jax.inference import command
   from anon_jax.inference.anonymizer import SHIPPED

@@ -1,5 +1,6 @@
 """Writes a folder of exported programs, with a manifest; it appears whole or not at all."""
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -62,7 +63,13 @@ def export(source: pathlib.Path, folder: pathlib.Path, form: str) -> list[str]:
   manifest = _manifest(source, networks, form, wanted.facts()) | {'programs': described}
   contents[MANIFEST] = (json.dumps(manifest, indent=2) + '\n').encode()
   contents[NOTE] = wanted.note.encode()
-  folders.put(folder, contents)
+  try:
+    folders.put(folder, contents)
+  except OSError as error:
+    raise InferenceError(
+      f'{folder} cannot be written ({error.strerror or error}); make room there, or give another '
+      'place.'
+    ) from None
   return lines
 
 
@@ -78,7 +85,12 @@ def _manifest(source: pathlib.Path, networks: Any, form: str, facts: Any) -> dic
     'source': {
       'model_json_sha256': hashlib.sha256(description).hexdigest(),
       'networks': {
-        name: {'sha256': net.entry.sha256, 'dtype': net.entry.dtype}
+        name: {
+          'sha256': net.entry.sha256,
+          'dtype': net.entry.dtype,
+          # of use to whoever runs the networks one by one
+          'input': dataclasses.asdict(net.input),
+        }
         for name, net in networks.items()
       },
     },

@@ -87,6 +87,12 @@ _COMMON = """manifest.json says of each file what goes in and what comes out: na
 and ranges. The batch may have any size. Parameters are part of the files, as float32. They carry
 the terms of the pictures that the networks were trained on: see "licences" in manifest.json.
 """
+_CHECK = """The chain does not decide whether to trust a new face: where S finds none, `anonymized`
+is the crop as it was. By "trust" in manifest.json, use `painted` inside `mask` only where
+`foreground` is at least foreground_at_least, and `similarity` at most similarity_at_most (NaN is
+neither). Where the similarity is too high draw another control identity, up to `draws` times in
+all; where no draw will do, and where `foreground` is too small, fill the whole crop with grey.
+"""
 FORMATS = {
   'onnx': Format(
     '.onnx',
@@ -96,10 +102,11 @@ FORMATS = {
     f"""ONNX models, for onnxruntime and other runtimes.
 
   session = onnxruntime.InferenceSession('chain.onnx')
-  anonymized, similarity = session.run(
-    ['anonymized', 'similarity'], {{'crops': crops, 'controls': controls}}
+  painted, mask, foreground, similarity = session.run(
+    ['painted', 'mask', 'foreground', 'similarity'], {{'crops': crops, 'controls': controls}}
   )
 
+{_CHECK}
 {_COMMON}""",
   ),
   'stablehlo': Format(
@@ -112,6 +119,7 @@ FORMATS = {
   program = jax.export.deserialize(bytearray(pathlib.Path('chain.stablehlo').read_bytes()))
   found = program.call(crops, controls)  # a dict; inputs in the order of manifest.json
 
+{_CHECK}
 `program.mlir_module()` is the program as text, `program.mlir_module_serialized` as StableHLO's
 portable bytecode. Later versions of JAX read these files for at least half a year (see
 jax.export). They run on {', '.join(PLATFORMS)}.

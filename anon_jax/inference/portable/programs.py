@@ -91,7 +91,9 @@ def chain(networks: Networks) -> Program:
   )
   recurrent = getattr(blender.module, 'recurrent', False)
   inputs = {
-    'crops': Array('uint8', (BATCH, side, side, 3), _LEVELS, 'RGB; face box 0.6 of the side'),
+    'crops': Array(
+      'uint8', (BATCH, side, side, 3), _LEVELS, 'RGB, upright; face box in the middle, 0.6 of side'
+    ),
     'controls': Array(
       'float32',
       (BATCH, painter.module.identities),
@@ -193,9 +195,9 @@ def _anonymization(name: str, net: Network[Any, Any]) -> Program:
 
 def _harmonization(name: str, net: Network[Any, Any]) -> Program:
   side = net.input.image_size
-  meaning = 'mask, crop with the face of A, appearance condition'
+  meaning = 'mask (1 channel, 0 or 1), crop with the face of A (3), appearance condition (3)'
   if net.module.recurrent:
-    meaning += ', output for the frame before, whether there is one'
+    meaning += ', output for the frame before (3), whether there is one (1)'
   inputs = {'inputs': Array('float32', (BATCH, side, side, net.module.channels), _SIGNED, meaning)}
   size = side * net.module.upscale
   outputs = {'pictures': Array('float32', (BATCH, size, size, 3), _SIGNED, 'RGB')}
