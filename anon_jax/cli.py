@@ -206,3 +206,7 @@ def _report(folder: pathlib.Path) -> int:
 
   print('\n'.join(weights.verify(folder)))
   return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

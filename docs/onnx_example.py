@@ -121,7 +121,8 @@ def main() -> None:
   )
   args = parser.parse_args()
   # photographs of telephones lie on their side, and say so; boxes are those of what is looked at
-  picture = np.array(ImageOps.exif_transpose(Image.open(args.picture)).convert('RGB'))
+  with Image.open(args.picture) as opened:
+    picture = np.array(ImageOps.exif_transpose(opened).convert('RGB'))
   height, width = picture.shape[:2]
   for left, top, right, bottom in args.box or ():
     if not (max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)):

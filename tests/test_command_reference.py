@@ -2,6 +2,8 @@
 
 import argparse
 import pathlib
+import subprocess
+import sys
 
 from anon_jax import cli, command_reference
 
@@ -36,6 +38,12 @@ def test_every_command_has_a_section_and_every_flag_a_row_in_it():
   flags = by_title['python -m anon_jax.main']
   for name in ('config', 'workdir', 'mode', 'coordinator', 'num_processes', 'process_id'):
     assert f'| `--{name}`' in flags
+
+
+def test_the_module_of_the_command_can_be_run():
+  command = [sys.executable, '-m', 'anon_jax.cli', '--version']
+  done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+  assert done.stdout.startswith('anon-jax ')  # and does not end well without having done anything
 
 
 def test_a_parser_becomes_a_usage_line_and_a_table():

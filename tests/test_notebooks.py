@@ -64,6 +64,20 @@ def test_the_first_cells_install_what_is_missing_and_hold_the_settings(path):
   assert set(SETTINGS[path.stem][0]) <= assigned
 
 
+@pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
+def test_the_first_cell_says_so_where_there_is_nothing_to_install(path, tmp_path, monkeypatch):
+  code = re.sub(r'%pip.*', 'raise AssertionError', _cells(path)[0].source)
+  monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+  monkeypatch.delenv('ANON_JAX_SOURCE', raising=False)
+  (tmp_path / 'here').mkdir()
+  monkeypatch.chdir(tmp_path / 'here')
+  with pytest.raises(SystemExit, match='Set ANON_JAX_SOURCE'):
+    exec(code, {})
+  (tmp_path / 'setup.cfg').write_text('')
+  with pytest.raises(AssertionError):
+    exec(code, {})
+
+
 @pytest.fixture(scope='module')
 def compiled(tmp_path_factory) -> pathlib.Path:
   """Where the notebooks find each other's compiled programs."""

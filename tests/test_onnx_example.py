@@ -85,7 +85,7 @@ def test_the_example_takes_boxes_of_the_upright_picture_and_refuses_others(tmp_p
 
   run(45, 10, 57, 22)
   assert squares == [(41, 6, 20)]
-  assert Image.open(new).size == (60, 40)
+  assert np.asarray(Image.open(new)).shape == (40, 60, 3)
   for box in ((57, 10, 45, 22), (45, 22, 57, 10), (70, 10, 80, 22), (-20, 10, -5, 22)):
     with pytest.raises(SystemExit, match='which has 60 x 40 pixels when it is upright'):
       run(*box)

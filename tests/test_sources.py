@@ -86,6 +86,13 @@ def test_a_camera_that_is_not_there_is_named_and_so_are_those_that_are(monkeypat
   assert 'connect a camera: this machine has no /dev/video*' in _refused('camera:97')
 
 
+def test_a_clip_that_is_not_there_is_no_reason_to_connect_a_camera(tmp_path):
+  for path, reason in ((tmp_path / 'clip.mp4', 'cannot be opened'), (tmp_path, 'is no camera')):
+    said = _refused(f'camera:{path}')
+    assert said.count(reason) == 1
+    assert said.endswith('; give a video file, or a camera (camera:0).')
+
+
 @pytest.mark.parametrize('text', ['camera:/dev/null', 'camera:/dev', 'camera:/'])
 def test_what_is_no_camera_is_refused(text):
   assert 'is no camera' in _refused(text)

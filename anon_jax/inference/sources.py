@@ -81,8 +81,10 @@ def _camera(text: str) -> Source:
     if stat.S_ISREG(status.st_mode) and not numbered:
       return Source('file', path, name)
     if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) != _VIDEO4LINUX:
-      raise InferenceError(f'{name}: {shown(path)} is no camera; {_choices()}.')
+      raise InferenceError(f'{name}: {shown(path)} is no camera; {_choices(path)}.')
     os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+  except InferenceError:
+    raise
   except PermissionError:
     raise InferenceError(
       f'{name}: {shown(path)} may not be opened (permission denied); join the group that it '
@@ -91,7 +93,7 @@ def _camera(text: str) -> Source:
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or error
     raise InferenceError(
-      f'{name}: {shown(path)} cannot be opened ({reason}); {_choices()}.'
+      f'{name}: {shown(path)} cannot be opened ({reason}); {_choices(path)}.'
     ) from None
   return Source('device', path, name)
 
@@ -100,7 +102,9 @@ def _found() -> list[str]:
   return sorted(str(path) for path in pathlib.Path('/dev').glob('video*'))
 
 
-def _choices() -> str:
+def _choices(path: str) -> str:
+  if not path.startswith('/dev/'):
+    return 'give a video file, or a camera (camera:0)'
   found = _found()
   if not found:
     return 'connect a camera: this machine has no /dev/video*'
