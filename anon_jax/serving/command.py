@@ -35,7 +35,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     metavar='SCORE',
     help='least score of a face that counts, between 0 and 1 (0.15)',
   )
-  parser.add_argument('--open', action='store_true', help='open the page in the browser, too')
+  parser.add_argument(
+    '--open',
+    action='store_true',
+    help='open the page in the browser, too; other users of the computer may then see its address, '
+    'with the key, in the list of processes',
+  )
   parser.set_defaults(run=_run, usage_error=parser.error)
 
 
