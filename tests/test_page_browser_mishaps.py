@@ -42,6 +42,29 @@ def test_as_many_photographs_as_are_held_can_be_dropped_at_once(chromium, tmp_pa
     chromium.wait(lambda: chromium.text('#strip').count('done') == 16)
 
 
+def test_a_click_in_the_strip_is_not_lost_while_something_is_being_done(chromium, tmp_path):
+  from selenium.webdriver.common.action_chains import ActionChains
+
+  (tmp_path / 'root').mkdir()
+  gate = threading.Event()
+
+  def waiting(picture):
+    assert gate.wait(30)
+    return detect(picture)
+
+  with running(tmp_path / 'root', Engine(waiting, Fake([0.0] * 99))) as page:
+    chromium.open(page)
+    chromium.drop(*_photographs(tmp_path, 3))
+    chromium.wait(lambda: 'working' in chromium.text('#strip'))
+    for number, button in enumerate(chromium.all('#strip button')):
+      # longer than the time between two questions how far it is
+      ActionChains(chromium.driver).click_and_hold(button).pause(0.7).release().perform()
+      assert chromium.text('#title') == f'{number:02d}.png'
+      assert button.get_attribute('aria-current') == 'true'
+    gate.set()
+    chromium.wait(lambda: chromium.text('#strip').count('done') == 3)
+
+
 def test_files_are_wiped_when_the_page_is_left(chromium, tmp_path):
   (tmp_path / 'root').mkdir()
   with running(tmp_path / 'root') as page:

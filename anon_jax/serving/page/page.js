@@ -31,24 +31,37 @@ function show(entry) {
 
 function strip() {
   $('strip').hidden = files.length < 2;
-  $('strip').replaceChildren(...files.map((entry) => {
-    const row = document.createElement('li');
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.setAttribute('aria-current', String(entry === current));
-    const picture = document.createElement(entry.before ? 'img' : 'span');
-    picture.className = 'thumb';
-    if (entry.before) Object.assign(picture, { src: entry.after || entry.before, alt: '' });
-    const name = document.createElement('span');
-    name.textContent = entry.name;
-    const state = document.createElement('span');
-    state.className = 'fine';
-    state.textContent = stage.stateOf(entry);
-    button.append(picture, name, state);
-    button.addEventListener('click', () => show(entry));
-    row.append(button);
-    return row;
-  }));
+  const rows = files.map(rowOf);
+  // a button that is replaced while somebody clicks on it, or has it focused, is lost to them
+  if (rows.length !== $('strip').children.length || rows.some((row, at) => row !== $('strip').children[at])) $('strip').replaceChildren(...rows);
+}
+
+/** The row of a file in the strip: always the same elements, as they stand now. */
+function rowOf(entry) {
+  entry.row ||= newRow(entry);
+  const button = entry.row.firstChild;
+  button.setAttribute('aria-current', String(entry === current));
+  const address = entry.after || entry.before;
+  if (address && button.firstChild.src !== address) {
+    const picture = document.createElement('img');
+    Object.assign(picture, { className: 'thumb', src: address, alt: '' });
+    button.firstChild.replaceWith(picture);
+  }
+  const state = stage.stateOf(entry);
+  if (button.lastChild.textContent !== state) button.lastChild.textContent = state;
+  return entry.row;
+}
+
+function newRow(entry) {
+  const row = document.createElement('li');
+  const button = document.createElement('button');
+  button.type = 'button';
+  const parts = ['thumb', '', 'fine'].map((kind) => Object.assign(document.createElement('span'), { className: kind }));
+  parts[1].textContent = entry.name;
+  button.append(...parts);
+  button.addEventListener('click', () => show(entry));
+  row.append(button);
+  return row;
 }
 
 function add(list) {
