@@ -63,16 +63,23 @@ class Chain:
       again = []
       for row, number in enumerate(left):
         painted = np.round(found['painted'][row]).astype(np.uint8)
-        if not found['foreground'][row] >= self.trust['foreground_at_least']:
+        share, mask = found['foreground'][row], found['mask'][row]
+        if not (share >= self.trust['foreground_at_least'] and covers_middle(mask)):
           continue  # no face was found here; another draw finds none either
         if found['similarity'][row] <= self.trust['similarity_at_most']:
-          shown[number], masks[number] = painted, found['mask'][row]
+          shown[number], masks[number] = painted, mask
         else:
           again.append(number)
       left = again
     size = found['mask'].shape[1:]
     pictures = [np.full((*size, 3), GREY, np.uint8) if p is None else p for p in shown]
     return np.stack(pictures), np.stack([np.ones(size, bool) if m is None else m for m in masks])
+
+
+def covers_middle(mask: np.ndarray) -> bool:
+  """Tells whether a mask covers where the features of a face are, however that is turned."""
+  away = (np.indices(mask.shape) + 0.5) / len(mask) - 0.5
+  return bool(mask[np.hypot(*away) <= 0.25 * FACE_SHARE].all())
 
 
 def square_of(box: tuple[int, int, int, int]) -> tuple[int, int, int]:

@@ -56,6 +56,20 @@ def test_the_example_draws_again_and_fills_as_the_command_does():
   assert mask.mean((1, 2)).tolist() == [0.25, 0.25, 1.0]
 
 
+def test_the_example_fills_where_the_mask_misses_the_middle():
+  example = _example()
+  mask = np.zeros((16, 16), bool)
+  mask[4:12, 4:12] = True
+  assert example.covers_middle(mask)
+  assert not example.covers_middle(np.roll(mask, 3, axis=1))
+  chain = _Drawn()
+  chain.run = lambda crops: {
+    **_Drawn.run(_Drawn(), crops), 'mask': np.roll([mask], 3, axis=2), 'similarity': np.zeros(1)
+  }  # fmt: skip
+  shown, _ = example.Chain.replace(chain, np.zeros((1, 16, 16, 3), np.uint8))
+  assert (shown == example.GREY).all()
+
+
 def test_the_example_replaces_every_pixel_that_the_mask_touches():
   example = _example()
   picture = np.zeros((40, 50, 3), np.uint8)

@@ -20,6 +20,9 @@ _SURE = 0.6  # score from which a face is hardly ever a shifted second find of a
 # By how much S's foreground is grown, as a share of the crop's side: where its border runs inside
 # the face's, a line of the face would be left.
 _GROWN = 0.015
+# Of a box without landmarks: the share of an ellipse in its middle that has to be replaced, and the
+# ellipse's size. Of 60 boxes on LFW, turned by up to 180 degrees, 59 were; upright ones all.
+_COVERED, _MIDDLE = 0.98, 0.7
 _SKIN, _BACKGROUND = (semantic.CLASSES.index(name) for name in ('skin', 'background'))
 
 
@@ -276,7 +279,8 @@ def _mistrust(item: _Item, mask: np.ndarray, foreground: float) -> str:
   if not foreground >= LEAST_FOREGROUND:
     return f'foreground of {foreground:.0%} of the crop'
   if item.face.landmarks is None:
-    return ''
+    told = item.mask is not None or item.request.cast is not None
+    return '' if told or _covers_middle(item, mask) else 'the foreground misses part of the box'
   # Eyes, nose and mouth have to lie inside: a map that misses one leaves it showing.
   points = np.asarray(item.face.landmarks) - item.frame.corner()
   axes = np.stack([item.frame.across, item.frame.down], axis=1)
@@ -285,3 +289,11 @@ def _mistrust(item: _Item, mask: np.ndarray, foreground: float) -> str:
     if not (0 <= x < mask.shape[1] and 0 <= y < mask.shape[0] and mask[y, x]):
       return 'a landmark lies outside of the foreground'
   return ''
+
+
+def _covers_middle(item: _Item, mask: np.ndarray) -> bool:
+  """Tells whether a mask [s, s] covers where features lie in a box, however the face is turned."""
+  left, top, right, bottom = item.face.box
+  radii = _MIDDLE / 2 * np.array([bottom - top, right - left]) / item.frame.side * len(mask)
+  away = np.indices(mask.shape) + 0.5 - len(mask) / 2
+  return bool(mask[np.square(away / radii[:, None, None]).sum(0) <= 1].mean() >= _COVERED)
