@@ -60,6 +60,11 @@ def _networks():
   widths = (16, 12, 8, 8)
   return {
     'A': (anonymization.AnonymizationNet(5, widths, 8), Generator(5, widths, 8, 8), (who, maps)),
+    'A, bilinear': (
+      anonymization.AnonymizationNet(5, widths, 8, bilinear=True),
+      Generator(5, widths, 8, 8, bilinear=True),
+      (who, maps),
+    ),
     'H': (harmonization.HarmonizationNet((8, 12)), Harmonizer((8, 12)), (_random(2, 32, 32, 7),)),
     'S': (segmentation.SegmentationNet((8, 12)), Segmenter((8, 12), 8), (picture,)),
     'I': (identity.IdentityNet((8, 16)), Identity((8, 16), 128, 32), (picture,)),
@@ -72,7 +77,7 @@ def _networks():
   }
 
 
-@pytest.mark.parametrize('name', ['A', 'H', 'S', 'I', 'D', 'SqueezeNet'])
+@pytest.mark.parametrize('name', ['A', 'A, bilinear', 'H', 'S', 'I', 'D', 'SqueezeNet'])
 def test_a_twin_has_our_parameters_and_gives_our_outputs(name):
   net, twin, inputs = _networks()[name]
   params = _perturbed(jax.jit(net.init)(jax.random.key(0), *inputs)['params'])

@@ -35,7 +35,7 @@ class Chain:
     self.nets: dict[str, Any] = {
       'segmenter': segmentation.SegmentationNet(segmentation.WIDTHS[preset], dtype=dtype),
       'generator': anonymization.AnonymizationNet(
-        PEOPLE, widths, anonymization.HIDDEN[preset], dtype=dtype
+        PEOPLE, widths, anonymization.HIDDEN[preset], bilinear=True, dtype=dtype
       ),
       'harmonizer': harmonization.HarmonizationNet(harmonization.WIDTHS[preset], dtype=dtype),
     }

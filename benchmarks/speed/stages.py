@@ -147,6 +147,7 @@ def _generator(net: anonymization.AnonymizationNet) -> dict[str, Any]:
     'widths': list(net.widths),
     'hidden': net.hidden,
     'classes': net.classes,
+    'bilinear': net.bilinear,
   }
 
 

@@ -59,9 +59,16 @@ class SpadeBlock(nn.Module):
 class Generator(nn.Module):
   """Paints the face of a control identity into a semantic map."""
 
-  def __init__(self, identities: int, widths: Sequence[int], hidden: int, classes: int):
+  def __init__(
+    self,
+    identities: int,
+    widths: Sequence[int],
+    hidden: int,
+    classes: int,
+    bilinear: bool = False,
+  ):
     super().__init__()
-    first, self.classes = widths[0], classes
+    first, self.classes, self.bilinear = widths[0], classes, bilinear
     self.embed = nn.Linear(identities, first)
     self.expand = nn.ConvTranspose2d(first, first, _FIRST_SIDE)
     widths_in = (first, *widths[:-1])
@@ -78,7 +85,8 @@ class Generator(nn.Module):
     total = torch.zeros((), device=x.device)
     for level, (block, rgb) in enumerate(zip(self.blocks, self.rgbs, strict=True)):
       if level:
-        x, total = blocks.upsample(x), blocks.upsample_bilinear(total)
+        enlarged = blocks.upsample_bilinear if self.bilinear else blocks.upsample
+        x, total = enlarged(x), blocks.upsample_bilinear(total)
       x = block(x, one_hot(resize_nearest(maps, _FIRST_SIDE << level), self.classes))
       total = total + rgb(functional.leaky_relu(x, 0.2)).float()
     return torch.tanh(total)
