@@ -53,8 +53,8 @@ FIELDS: dict[str, Field] = {
   ),
   'start_from': Field(
     '',
-    'Folder of exported networks that this run starts from, A of fewer pixels, too; empty starts from '
-    'random parameters.',
+    'Folder of exported networks that this run starts from, A of fewer pixels, too; empty starts '
+    'from random parameters.',
     measured=True,
   ),
   'image_size': Field(
