@@ -94,7 +94,7 @@ def test_one_bad_file_of_each_kind_does_not_stop_the_good_ones(run, photos, tmp_
   failing = picture()
   failing[0, 0] = 255
   Image.fromarray(failing).save(photos / 'ca.png')
-  (photos / 'e.txt').write_text('')
+  (photos / 'e.pdf').write_text('')
   report, records = run()
   statuses = {name: (record['status'], record['written']) for name, record in records.items()}
   assert statuses == {
@@ -109,7 +109,7 @@ def test_one_bad_file_of_each_kind_does_not_stop_the_good_ones(run, photos, tmp_
   assert not report.complete
   lines = capsys.readouterr().err.splitlines()
   assert [line.split(str(photos))[1].split()[0] for line in lines] == [
-    *('/e.txt', '/b.png', '/c.png:', '/ca.png:')
+    *('/e.pdf', '/b.png', '/c.png:', '/ca.png:')
   ]
   assert all(line.startswith(f'anon-jax: {photos}/') for line in lines)
   assert 'no face was found, so it was not written' in lines[2]

@@ -198,10 +198,11 @@ def _set_apart(manifest: pathlib.Path, plan: Any) -> None:
       raise InferenceError(
         f'{shown(manifest)} would be both the manifest and a picture; name another --manifest.'
       )
-  for path, reason in list(plan.refused):
-    if folded(real_path(path)) == place:
-      plan.refused.remove((path, reason))
-      plan.ignored.append((path, 'is the manifest'))
+  for listed in (plan.refused, plan.ignored):
+    for path, reason in list(listed):
+      if folded(real_path(path)) == place:
+        listed.remove((path, reason))
+        plan.ignored.append((path, 'is the manifest'))
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:

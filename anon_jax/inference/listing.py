@@ -70,8 +70,7 @@ class Plan:
   Attributes:
     jobs: ordered by the inputs, within a folder by name.
     refused: what was asked for and will not be done, with the reason; a plan without jobs has some.
-    ignored: what nobody wants done (hidden files, litter of file managers, text, outputs), with the
-      reason.
+    ignored: what nobody wants done (hidden files, litter, text, outputs), with the reason.
   """
 
   jobs: list[Job] = dataclasses.field(default_factory=list)
