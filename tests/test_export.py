@@ -461,3 +461,11 @@ def test_the_commands_print_a_line_a_network_and_refuse_in_one(trained, tmp_path
   assert captured.out == ''
   assert len(captured.err.strip().splitlines()) == 1
   assert captured.err.startswith(f'anon-jax: {folder}/identity.safetensors has SHA-256')
+
+
+@pytest.mark.parametrize(('identity_size', 'side'), [(32, 32), (0, 64)])
+def test_i_beside_an_a_of_more_pixels_is_shown_crops_of_its_own_size(tmp_path, identity_size, side):
+  values = {'preset': 'tiny', 'image_size': 64, 'face_share': 0.8, 'crop': 0.8}
+  config = runs.RunConfig(tmp_path / 'config.json', values | {'identity_size': identity_size})
+  for build in (runs._build, runs._build_body):
+    assert build('identity', config, {}, 5)[1].image_size == side

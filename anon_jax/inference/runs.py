@@ -161,9 +161,9 @@ def _build(
   # stage anonymize shows its I nothing but foregrounds, whatever the identity run did
   alone = config.flag('foreground_only') if 'foreground_only' in config.values else True
   threshold = _threshold(config.path.with_name('results.json'), step)
-  if 'identity_size' in config.values:
-    size = config.whole('identity_size') or size
-  shown_to_i = IdentityInput(size, share, foreground_only=alone, threshold=threshold)
+  shown_to_i = IdentityInput(
+    _side_for_identity(config, size), share, foreground_only=alone, threshold=threshold
+  )
   return identity.IdentityNet(identity.WIDTHS[preset]), shown_to_i
 
 
@@ -174,6 +174,8 @@ def _build_body(
   preset, size = config.text('preset', segmentation.WIDTHS), config.whole('image_size')
   share = round(body_crops.FILL * body_crops.CROP / config.number('crop'), 4)
   upscale = max(config.whole('upscale'), 1) if name == 'harmonization' else 1
+  if name == 'identity':
+    size = _side_for_identity(config, size)
   form = size // upscale, size // upscale // body_crops.ASPECT, share
   if name == 'anonymization':
     sigma = config.number('joint_sigma')
@@ -200,6 +202,11 @@ def _build_body(
   return identity.IdentityNet(identity.WIDTHS[preset]), BodyIdentityInput(
     *form, foreground_only=alone, threshold=threshold
   )
+
+
+def _side_for_identity(config: RunConfig, size: int) -> int:
+  """Returns the height of what I reads beside an A of `size` px."""
+  return (config.whole('identity_size') if 'identity_size' in config.values else 0) or size
 
 
 def _blended(config: RunConfig, share: float, size: int) -> HarmonizationInput:
