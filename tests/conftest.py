@@ -51,3 +51,12 @@ def good(tmp_path_factory) -> pathlib.Path:
   path = tmp_path_factory.mktemp('good') / 'good.png'
   Image.new('RGB', (5, 4), 'teal').save(path)
   return path
+
+
+@pytest.fixture(scope='module')
+def chromium(tmp_path_factory):
+  """A headless browser; tests that take it are marked by `browsing.needs_chromium`."""
+  from browsing import browser
+
+  with browser(tmp_path_factory.mktemp('browser')) as opened:
+    yield opened

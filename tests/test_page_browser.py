@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from browsing import browser, needs_chromium
+from browsing import needs_chromium
 from PIL import Image
 from running_page import RED, encoded, engine, pixels, running
 from test_videos import FRAMES, _write, detect
@@ -22,12 +22,6 @@ KEYS = {'left': '\ue012', 'right': '\ue014', 'shift': '\ue008', 'delete': '\ue01
 def page(tmp_path_factory):
   with running(tmp_path_factory.mktemp('page')) as client:
     yield client
-
-
-@pytest.fixture(scope='module')
-def chromium(tmp_path_factory):
-  with browser(tmp_path_factory.mktemp('browser')) as opened:
-    yield opened
 
 
 @pytest.fixture

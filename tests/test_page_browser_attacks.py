@@ -7,7 +7,7 @@ import re
 import threading
 
 import pytest
-from browsing import browser, needs_chromium
+from browsing import needs_chromium
 from running_page import encoded, held, pixels, running
 
 from anon_jax.serving import app, server
@@ -26,12 +26,6 @@ EVIL_NAMES = (
 def page(tmp_path_factory):
   with running(tmp_path_factory.mktemp('page')) as client:
     yield client
-
-
-@pytest.fixture(scope='module')
-def chromium(tmp_path_factory):
-  with browser(tmp_path_factory.mktemp('browser')) as opened:
-    yield opened
 
 
 @contextlib.contextmanager

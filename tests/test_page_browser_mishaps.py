@@ -1,9 +1,9 @@
 """The page in a real browser when something goes otherwise than meant."""
 
+import contextlib
 import threading
 
-import pytest
-from browsing import browser, needs_chromium
+from browsing import needs_chromium
 from running_page import detect, encoded, engine, held, pixels, running
 from test_anonymizer import Fake
 
@@ -13,12 +13,6 @@ from anon_jax.serving.limits import Limits
 pytestmark = needs_chromium
 
 
-@pytest.fixture(scope='module')
-def chromium(tmp_path_factory):
-  with browser(tmp_path_factory.mktemp('browser')) as opened:
-    yield opened
-
-
 def _photographs(folder, count, **more):
   paths = [folder / f'{number:02d}.png' for number in range(count)]
   for path in paths:
@@ -26,15 +20,22 @@ def _photographs(folder, count, **more):
   return paths
 
 
-def test_as_many_photographs_as_are_held_can_be_dropped_at_once(chromium, tmp_path):
-  (tmp_path / 'root').mkdir()
+@contextlib.contextmanager
+def _waiting(folder):
+  """A page whose detector waits for a gate to be set; yields both."""
+  folder.mkdir()
   gate = threading.Event()
 
-  def waiting(picture):
+  def detect_later(picture):
     assert gate.wait(30)
     return detect(picture)
 
-  with running(tmp_path / 'root', Engine(waiting, Fake([0.0] * 99))) as page:
+  with running(folder, Engine(detect_later, Fake([0.0] * 99))) as page:
+    yield page, gate
+
+
+def test_as_many_photographs_as_are_held_can_be_dropped_at_once(chromium, tmp_path):
+  with _waiting(tmp_path / 'root') as (page, gate):
     chromium.open(page)
     chromium.drop(*_photographs(tmp_path, 16))
     chromium.wait(lambda: chromium.text('#strip').count('waiting') == 15)
@@ -45,14 +46,7 @@ def test_as_many_photographs_as_are_held_can_be_dropped_at_once(chromium, tmp_pa
 def test_a_click_in_the_strip_is_not_lost_while_something_is_being_done(chromium, tmp_path):
   from selenium.webdriver.common.action_chains import ActionChains
 
-  (tmp_path / 'root').mkdir()
-  gate = threading.Event()
-
-  def waiting(picture):
-    assert gate.wait(30)
-    return detect(picture)
-
-  with running(tmp_path / 'root', Engine(waiting, Fake([0.0] * 99))) as page:
+  with _waiting(tmp_path / 'root') as (page, gate):
     chromium.open(page)
     chromium.drop(*_photographs(tmp_path, 3))
     chromium.wait(lambda: 'working' in chromium.text('#strip'))
