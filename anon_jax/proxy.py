@@ -5,6 +5,7 @@ each example's position in its data set: what a step sees depends on the seed al
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,25 @@ _TO_YIQ = np.array(
 )
 _FROM_YIQ = np.linalg.inv(_TO_YIQ.astype(np.float64)).astype(np.float32)
 _EXACT = jax.lax.Precision.HIGHEST  # keeps TF32 out of colour arithmetic
-_SOFTEN = 7  # a stream of randomness beside those of recolouring
+# Streams of randomness beside those of recolouring.
+_SOFTEN, _NATURAL, _LIGHT = 7, 8, 9
+
+
+class _Ranges(NamedTuple):
+  """How far a foreground may be recoloured; `recolour` says how."""
+
+  gamma: float
+  gain: float
+  turn: float
+  saturation: tuple[float, float]
+  contrast: float
+  luma: tuple[float, float]
+  light: float
+
+
+_ANY_COLOUR = _Ranges(0.7, 0.5, np.pi, (0.0, 2.0), 0.5, (0.25, 0.75), 0.0)
+# What another face in another light may look like.
+_NATURAL_COLOUR = _Ranges(0.4, 0.1, 0.2, (0.6, 1.5), 0.3, (0.3, 0.7), 0.8)
 
 
 def foreground_mask(maps: jax.Array) -> jax.Array:
@@ -70,7 +89,9 @@ def appearance_condition(images: jax.Array, sigma_fraction: float) -> jax.Array:
   return blur(images, sigma_fraction * images.shape[1])
 
 
-def recolour(key: jax.Array, image: jax.Array, foreground: jax.Array) -> jax.Array:
+def recolour(
+  key: jax.Array, image: jax.Array, foreground: jax.Array, natural_share: float = 0.0
+) -> jax.Array:
   """Gives the foreground of one picture a random colouring that says nothing of the true one.
 
   In this order: gamma, a gain per channel, a rotation of hue by any angle with a change of
@@ -79,25 +100,36 @@ def recolour(key: jax.Array, image: jax.Array, foreground: jax.Array) -> jax.Arr
   Luma is cut to [0, 1]; a colour that then lies outside is paled, not clipped, so that the face's
   detail stays.
 
+  A natural colouring keeps to what another face looks like: hue, saturation and gains change less,
+  and light falls from a random side. H can trust its lips to be redder than its skin then.
+
   Args:
     key: one random key.
     image: float32 [h, w, 3] in [-1, 1].
     foreground: float32 [h, w, 1], 1 where the picture is recoloured.
+    natural_share: how likely the colouring is a natural one, in [0, 1].
 
   Returns:
     float32 [h, w, 3] in [-1, 1]; outside the foreground the very same values as `image`.
   """
-  keys = jax.random.split(key, 6)
-  gamma = jnp.exp(jax.random.uniform(keys[0], (), minval=-0.7, maxval=0.7))
-  gain = jnp.exp(jax.random.uniform(keys[1], (1, 1, 3), minval=-0.5, maxval=0.5))
-  angle = jax.random.uniform(keys[2], (), minval=-jnp.pi, maxval=jnp.pi)
-  saturation = jax.random.uniform(keys[3], (), minval=0.0, maxval=2.0)
-  contrast = jnp.exp(jax.random.uniform(keys[4], (), minval=-0.5, maxval=0.5))
-  mean_luma = jax.random.uniform(keys[5], (), minval=0.25, maxval=0.75)
+  keys, ranges = jax.random.split(key, 6), _ANY_COLOUR
+  if natural_share:
+    natural = jax.random.bernoulli(jax.random.fold_in(key, _NATURAL), natural_share)
+    ranges = jax.tree.map(
+      lambda mild, any_: jnp.where(natural, mild, any_), _NATURAL_COLOUR, _ANY_COLOUR
+    )
+  gamma = jnp.exp(_within(keys[0], (), ranges.gamma))
+  gain = jnp.exp(_within(keys[1], (1, 1, 3), ranges.gain))
+  angle = _within(keys[2], (), ranges.turn)
+  saturation = _between(keys[3], ranges.saturation)
+  contrast = jnp.exp(_within(keys[4], (), ranges.contrast))
+  mean_luma = _between(keys[5], ranges.luma)
 
   colour = (image + 1) / 2
   # The floor keeps the power's derivative finite where a picture is black.
   colour = jnp.maximum(colour, 1e-4) ** gamma * gain
+  if natural_share:
+    colour *= _light(jax.random.fold_in(key, _LIGHT), image.shape[:2], ranges.light)
   yiq = jnp.einsum('hwc,dc->hwd', colour, _TO_YIQ, precision=_EXACT)
   luma, chroma = yiq[..., :1], yiq[..., 1:] * saturation
   cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -109,6 +141,23 @@ def recolour(key: jax.Array, image: jax.Array, foreground: jax.Array) -> jax.Arr
     jnp.einsum('hwc,dc->hwd', chroma, _FROM_YIQ[:, 1:], precision=_EXACT), luma
   )
   return jnp.where(foreground > 0, colour * 2 - 1, image)
+
+
+def _within(key: jax.Array, shape: tuple[int, ...], most: jax.Array | float) -> jax.Array:
+  """Draws numbers in [-most, most)."""
+  return jax.random.uniform(key, shape, minval=-most, maxval=most)
+
+
+def _between(key: jax.Array, ends: tuple[jax.Array | float, jax.Array | float]) -> jax.Array:
+  """Draws a number between two."""
+  return jax.random.uniform(key, (), minval=ends[0], maxval=ends[1])
+
+
+def _light(key: jax.Array, shape: tuple[int, ...], strength: jax.Array | float) -> jax.Array:
+  """Returns gains [h, w, 1] that rise exponentially towards a random side, 1 in the middle."""
+  slopes = _within(key, (2,), strength)
+  rows, columns = (jnp.linspace(-0.5, 0.5, side) for side in shape)
+  return jnp.exp(slopes[0] * rows[:, None] + slopes[1] * columns[None, :])[..., None]
 
 
 def _into_gamut(chroma: jax.Array, luma: jax.Array) -> jax.Array:
@@ -152,6 +201,7 @@ def make_example(
   sigma_fraction: float,
   upscale: int = 1,
   softness: float = 0.0,
+  natural_share: float = 0.0,
 ) -> dict[str, jax.Array]:
   """Builds the proxy task's inputs and target for a batch (paper 3.2, Fig. 2).
 
@@ -162,13 +212,16 @@ def make_example(
     sigma_fraction: blur of the appearance condition as a share of the side.
     upscale: how many times larger the target is than the inputs.
     softness: of the recoloured foregrounds, see `soften`; 0 leaves them sharp.
+    natural_share: how likely a picture is recoloured naturally, see `recolour`.
 
   Returns:
     `target` [b, s, s, 3], `mask` [b, s, s, 1]; and at s / upscale: `recoloured` [.., 3],
     `condition` [.., 3], `input_mask` [.., 1] (shares of covered pixels where upscale > 1).
   """
   mask = foreground_mask(maps)
-  recoloured = jax.vmap(recolour)(keys, images, mask)
+  recoloured = jax.vmap(functools.partial(recolour, natural_share=natural_share))(
+    keys, images, mask
+  )
   if softness:
     recoloured = soften(keys, recoloured, mask, softness)
   return {

@@ -13,7 +13,8 @@ from PIL import Image
 from skimage import data
 
 from anon_jax.inference import export, weights
-from anon_jax.inference.records import DataSet, HarmonizationInput, IdentityInput, Input, Training
+from anon_jax.inference.inputs import HarmonizationInput, IdentityInput, Input, PaintingInput
+from anon_jax.inference.records import DataSet, Training
 from anon_jax.inference.runs import Source
 from anon_jax.nets.anonymization import AnonymizationNet
 from anon_jax.nets.harmonization import HarmonizationNet
@@ -24,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 MAIN = 'import sys; from anon_jax import cli; sys.exit(cli.main())'
 NETS = {
   'segmentation': (SegmentationNet((4, 6)), Input(32)),
-  'anonymization': (AnonymizationNet(5, (6, 6, 4, 4), 4), Input(32)),
+  'anonymization': (AnonymizationNet(5, (6, 6, 4, 4), 4), PaintingInput(32)),
   'harmonization': (HarmonizationNet((4, 6)), HarmonizationInput(32)),
   'identity': (IdentityNet((4, 6)), IdentityInput(32)),
 }

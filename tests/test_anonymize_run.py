@@ -11,6 +11,7 @@ import pytest
 from anon_jax import config as configs
 from anon_jax import experiment, main, parallel, train
 from anon_jax.checkpoints import CheckpointError, Checkpoints
+from anon_jax.data import hair
 from anon_jax.experiment import anonymize, identities, pretrained
 
 SMALL = {'image_size': 32, 'mesh_data': 1, 'weights_dir': '/nowhere', 'num_train_steps': 2}
@@ -66,6 +67,25 @@ def test_the_workdir_says_who_the_classes_are_and_what_could_not_be_measured(who
   assert '/nowhere' in results['recognition']['missing']
   assert 'MobileFaceNet were left out' in (whole / 'results.md').read_text()
   assert sorted(path.name for path in (whole / 'samples').iterdir()) == ['00000002.png']
+
+
+def test_the_hair_of_each_control_identity_is_the_mean_over_its_training_pictures(whole):
+  found = hair.decode(hair.read(whole))
+  train = identities.open_sources(_checked(), maps=True).train
+  labels = train.identity_labels()
+  for number in range(4):
+    # the tiny crops are whole pictures: of them the view of synthesis is what they are
+    maps = [train[int(place)]['map'] for place in np.flatnonzero(labels == number)[:16]]
+    wanted = np.mean([hair.shares(each) for each in maps], axis=0)
+    np.testing.assert_allclose(found[number], wanted, atol=0.05)
+  assert found.max() > 0.2
+
+
+def test_hair_that_was_measured_is_not_measured_again(whole):
+  path = hair.path_in(whole)
+  before = path.stat().st_mtime_ns
+  experiment.build(_checked(), whole, parallel.make_mesh(1))
+  assert path.stat().st_mtime_ns == before
 
 
 def test_i_starts_where_the_identity_run_ended_and_the_log_says_so(identity_run, tmp_path, caplog):

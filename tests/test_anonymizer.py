@@ -9,7 +9,7 @@ import pytest
 from anon_jax.data import semantic
 from anon_jax.inference import covering, crops
 from anon_jax.inference.anonymizer import Anonymizer
-from anon_jax.inference.decisions import Cast, Request
+from anon_jax.inference.decisions import Cast, Request, Trust
 from anon_jax.inference.faces import Face
 from anon_jax.inference.synthesis import Synthesized
 
@@ -27,7 +27,11 @@ class Fake:
 
   def __init__(self, similarities=(0.0,), reach=0.4, colours=(NEW,)):
     self.similarities, self.reach, self.colours = list(similarities), reach, list(colours)
-    self.controls, self.batches, self.crops, self.replaced = [], [], [], []
+    self.controls, self.batches, self.crops, self.replaced, self.asked = [], [], [], [], []
+
+  def suited(self, semantic_map):
+    self.asked.append(semantic_map)
+    return np.array([3, 5, 7, 11])
 
   def conditions(self, shown):
     return shown / np.float32(127.5) - 1
@@ -66,6 +70,23 @@ def _shows(image, colour):
 def _box_of(image, box=BOX):
   left, top, right, bottom = (int(v) for v in box)
   return image[top:bottom, left:right]
+
+
+def test_control_identities_are_drawn_among_those_that_suit_the_map():
+  fake = Fake([0.9, 0.9, 0.0])
+  _run(fake, Face(BOX, 0.9, POINTS), trust=Trust(similarity=0.5))
+  assert len(fake.controls) == 3
+  assert all(set(np.flatnonzero(control)) <= {3, 5, 7, 11} for control in fake.controls)
+  for seen in fake.asked:
+    np.testing.assert_array_equal(seen, fake.maps(fake.crops[:1])[0])
+
+
+def test_any_control_identity_is_drawn_where_that_is_asked_for():
+  fake = Fake([0.0] * 20)
+  for number in range(20):
+    _run(fake, Face(BOX, 0.9, POINTS), key=bytes([number]), identity='any')
+  assert not fake.asked
+  assert not set(np.flatnonzero(sum(fake.controls))) <= {3, 5, 7, 11}
 
 
 def test_a_trusted_face_is_replaced():

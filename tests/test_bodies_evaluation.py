@@ -17,7 +17,7 @@ from anon_jax.data.errors import DatasetError
 from anon_jax.inference.anonymizer import SHIPPED
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
-from anon_jax.inference.records import BodyIdentityInput
+from anon_jax.inference.inputs import BodyIdentityInput
 from anon_jax.nets.frozen import WeightsError
 from anon_jax.nets.identity import IdentityNet
 from anon_jax.protocols.bodies import covers, detectors, evaluate, frames, likeness

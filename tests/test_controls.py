@@ -40,6 +40,16 @@ def test_draws_reach_every_control_identity_alike():
   assert abs(total - 150).max() < 5 * 9
 
 
+@pytest.mark.parametrize('key', [None, KEY])
+def test_a_draw_keeps_to_those_that_suit(key):
+  suited = np.array([4, 7, 8, 19])
+  drawn = [controls.draw(20, key, f'a {n}', among=suited) for n in range(100)]
+  for weights in drawn:
+    _is_mixture(weights, 20)
+    assert np.count_nonzero(weights) == 3
+  assert np.flatnonzero(sum(drawn)).tolist() == suited.tolist()
+
+
 def test_the_holder_of_a_key_can_repeat_a_draw():
   one = controls.draw(20, KEY, 'beach.jpg 0 2', 1)
   np.testing.assert_array_equal(one, controls.draw(20, KEY, 'beach.jpg 0 2', 1))
@@ -106,7 +116,7 @@ def test_a_named_mixture_has_weights_that_add_up_to_one(text, wanted):
   ],
 )
 def test_what_is_no_mixture_is_refused(text):
-  with pytest.raises(InferenceError, match='give a number below 5, or a mixture') as caught:
+  with pytest.raises(InferenceError, match='give a number below 5, a mixture') as caught:
     controls.parse(text, 5)
   assert '\n' not in str(caught.value)
   assert len(str(caught.value)) < 200

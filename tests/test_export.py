@@ -14,9 +14,11 @@ from anon_jax import config as configs
 from anon_jax.checkpoints import Checkpoints
 from anon_jax.config.every_stage import DATASETS
 from anon_jax.config.mixture import parse_mixture
+from anon_jax.data import hair
 from anon_jax.inference import export, folders, runs, weights
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.records import DataSet, HarmonizationInput, IdentityInput, Input
+from anon_jax.inference.inputs import HarmonizationInput, IdentityInput, Input, PaintingInput
+from anon_jax.inference.records import DataSet
 from anon_jax.nets.frozen import WeightsError
 
 # Stage -> what its test run sets; and which average of which stage each network is.
@@ -122,7 +124,10 @@ def test_the_folder_holds_the_averages_of_the_newest_checkpoints(trained, export
 
 def test_the_folder_says_how_each_network_is_built_and_fed(trained, exported):
   loaded = weights.load_weights(exported)
-  assert loaded.segmentation.input == loaded.anonymization.input == Input(32)
+  assert loaded.segmentation.input == Input(32)
+  code = loaded.anonymization.input.hair
+  assert loaded.anonymization.input == PaintingInput(32, hair=code)
+  assert hair.count(code) == 4
   # two pixels out for one in: the sides of config.json are those of the output
   wanted = HarmonizationInput(16, condition_sigma=0.09, feather=3)
   assert loaded.harmonization.input == wanted
@@ -164,7 +169,7 @@ def test_what_the_ablations_blenders_are_shown_is_said(trained, tmp_path):
   joint, single = (weights.load_weights(tmp_path / stage) for stage in ('joint', 'single_stage'))
   assert joint.harmonization.input == HarmonizationInput(32, condition_sigma=0.08)
   assert (joint.harmonization.module.upscale, joint.harmonization.module.recurrent) == (1, False)
-  assert joint.anonymization.input == Input(32)
+  assert joint.anonymization.input == PaintingInput(32, hair=hair.read(trained['joint'][0]))
   assert single.single_stage.input == HarmonizationInput(32, feather=4)
   assert single.single_stage.module.coarse
 

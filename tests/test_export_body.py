@@ -14,12 +14,8 @@ from anon_jax.data import body_classes, joints
 from anon_jax.inference import export, model_json, weights
 from anon_jax.inference.body_weights import load_body_weights
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.records import (
-  BodyHarmonizationInput,
-  BodyIdentityInput,
-  BodyPaintingInput,
-  DataSet,
-)
+from anon_jax.inference.inputs import BodyHarmonizationInput, BodyIdentityInput, BodyPaintingInput
+from anon_jax.inference.records import DataSet
 from anon_jax.nets.frozen import WeightsError
 
 FIELDS = {
@@ -105,7 +101,7 @@ def test_faces_and_bodies_are_not_taken_for_each_other(exported, tmp_path):
   export.export([tmp_path / 'face'], tmp_path / 'faces')
   with pytest.raises(WeightsError, match='holds networks of faces, and bodies are asked for'):
     load_body_weights(tmp_path / 'faces')
-  assert json.loads((tmp_path / 'faces' / 'model.json').read_text())['format'] == 5
+  assert json.loads((tmp_path / 'faces' / 'model.json').read_text())['format'] == 7
   before = (tmp_path / 'faces' / 'model.json').read_bytes()
   _run('anonymize', tmp_path / 'body')
   with pytest.raises(InferenceError, match=r'would be of bodies and the other networks .* faces'):
@@ -128,7 +124,7 @@ def test_faces_and_bodies_are_not_taken_for_each_other(exported, tmp_path):
     ('networks.anonymization.architecture.coarse', True, 'architecture.coarse is True, which is'),
     ('networks.anonymization.input.parts_share', 2.0, 'input.parts_share is 2.0, which is out of'),
     ('networks.harmonization.input.face_share', 0.6, "has an unknown field 'face_share'"),
-    ('format', 5, "lacks classes|has an unknown field 'view'"),
+    ('format', 7, "lacks classes|has an unknown field 'view'"),
   ],
 )
 def test_a_field_of_bodies_that_says_what_it_should_not_is_named(exported, path, value, message):

@@ -10,7 +10,7 @@ from test_ablation_steps import SIDE, _stage
 from anon_jax.data import semantic
 from anon_jax.inference import crops
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.records import HarmonizationInput, IdentityInput, Input
+from anon_jax.inference.inputs import HarmonizationInput, IdentityInput, Input, PaintingInput
 from anon_jax.inference.synthesis import Synthesizer
 from anon_jax.inference.weights import Network, Weights, nested, shapes_of
 from anon_jax.nets.anonymization import HIDDEN, AnonymizationNet, widths_for
@@ -56,7 +56,9 @@ def _painters(stage):
     return {stage: Network(SingleStageNet(*given), averages['generator'], blended, None)}
   harmonizer = HarmonizationNet(WIDTHS['tiny'])
   return {
-    'anonymization': Network(AnonymizationNet(*given), averages['generator'], Input(SIDE), None),
+    'anonymization': Network(
+      AnonymizationNet(*given), averages['generator'], PaintingInput(SIDE), None
+    ),
     'harmonization': Network(harmonizer, averages['harmonizer'], blended, None),
   }
 

@@ -14,7 +14,8 @@ from anon_jax.checkpoints import CheckpointError
 from anon_jax.experiment import building, pretrained
 from anon_jax.experiment.parts import Experiment
 from anon_jax.inference import export, weights
-from anon_jax.inference.records import DataSet, IdentityInput, Input, Training
+from anon_jax.inference.inputs import IdentityInput, Input
+from anon_jax.inference.records import DataSet, Training
 from anon_jax.inference.runs import Source
 from anon_jax.nets.anonymization import HIDDEN, AnonymizationNet, upsample_bilinear, widths_for
 from anon_jax.nets.body_anonymization import BodyAnonymizationNet

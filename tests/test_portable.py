@@ -17,8 +17,8 @@ from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.decisions import Request, Trust
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
+from anon_jax.inference.inputs import HarmonizationInput
 from anon_jax.inference.portable import formats, parity, programs
-from anon_jax.inference.records import HarmonizationInput
 from anon_jax.inference.synthesis import Synthesizer, chosen
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.nets.single_stage import SingleStageNet

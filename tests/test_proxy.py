@@ -59,6 +59,47 @@ def test_the_recoloured_mean_colour_says_nothing_of_the_true_one():
   assert np.abs(correlation).max() < 0.1
 
 
+def test_natural_colours_keep_lips_redder_than_skin_and_any_colours_do_not():
+  skin, lips = jnp.array([0.5, 0.2, 0.1]), jnp.array([0.5, -0.2, -0.1])
+  picture = jnp.tile(jnp.where(jnp.arange(8)[:, None, None] < 6, skin, lips), (1, 8, 1))
+
+  def redder(share):
+    keys, mask = jax.random.split(jax.random.key(0), 200), jnp.ones((8, 8, 1))
+    shown = jax.vmap(lambda key: proxy.recolour(key, picture, mask, share))(keys)
+    redness = shown[..., 0] - shown[..., 1:].mean(-1)
+    return float((redness[:, 6:].mean((1, 2)) > redness[:, :6].mean((1, 2))).mean())
+
+  assert redder(1.0) > 0.9
+  assert 0.3 < redder(0.0) < 0.7
+  assert redder(0.0) < redder(0.5) < redder(1.0)
+
+
+def test_light_of_natural_colours_falls_from_any_side_and_else_from_none():
+  flat, mask = jnp.full((16, 16, 3), 0.1), jnp.ones((16, 16, 1))
+
+  def slopes(share):
+    keys = jax.random.split(jax.random.key(1), 100)
+    shown = jax.vmap(lambda key: proxy.recolour(key, flat, mask, share))(keys)
+    across = shown[:, :, -1].mean((1, 2)) - shown[:, :, 0].mean((1, 2))
+    down = shown[:, -1].mean((1, 2)) - shown[:, 0].mean((1, 2))
+    return np.stack([across, down])
+
+  lit = slopes(1.0)
+  assert (lit.min(1) < -0.1).all()
+  assert (lit.max(1) > 0.1).all()
+  np.testing.assert_allclose(slopes(0.0), 0, atol=1e-5)
+
+
+def test_with_natural_colours_pictures_stay_in_range_and_beyond_the_foreground_the_same():
+  picture, mask = _picture(), _disc()
+  for seed in range(20):
+    result = np.asarray(proxy.recolour(jax.random.key(seed), picture, mask, 0.5))
+    assert np.isfinite(result).all()
+    assert np.abs(result).max() <= 1 + 1e-6
+    outside = np.broadcast_to(np.asarray(mask) == 0, result.shape)
+    np.testing.assert_array_equal(result[outside], np.asarray(picture)[outside])
+
+
 @pytest.mark.parametrize('sigma', [0.7, 2.0, 9.0])
 def test_the_blur_equals_a_gaussian_filter_away_from_the_border(sigma):
   picture = np.asarray(_picture(5, 128))

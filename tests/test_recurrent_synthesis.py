@@ -6,7 +6,7 @@ from anon_jax.data import semantic
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.decisions import Cast, Request
 from anon_jax.inference.faces import Face
-from anon_jax.inference.records import HarmonizationInput, IdentityInput, Input
+from anon_jax.inference.inputs import HarmonizationInput, IdentityInput, Input, PaintingInput
 from anon_jax.inference.synthesis import Synthesized, Synthesizer
 from anon_jax.inference.weights import Network, Weights, nested, shapes_of
 from anon_jax.nets.anonymization import HIDDEN, AnonymizationNet, widths_for
@@ -27,6 +27,9 @@ class Fake:
 
   def maps(self, crops):
     return np.ones((len(crops), SIZE, SIZE), np.uint8)
+
+  def suited(self, semantic_map):
+    return None
 
   def conditions(self, crops):
     return np.zeros(crops.shape, np.float32)
@@ -90,7 +93,7 @@ def _synthesizer():
     'segmentation': (SegmentationNet((8, 12)), Input(16)),
     'anonymization': (
       AnonymizationNet(IDENTITIES, widths_for('tiny', 32), HIDDEN['tiny']),
-      Input(32),
+      PaintingInput(32),
     ),
     'harmonization': (HarmonizationNet(WIDTHS['tiny'], recurrent=True), HarmonizationInput(SIZE)),
     'identity': (IdentityNet((8, 16)), IdentityInput(16)),

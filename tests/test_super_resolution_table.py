@@ -19,7 +19,8 @@ from anon_jax.data import prepare
 from anon_jax.data.errors import DatasetError
 from anon_jax.data.face_builder import Item
 from anon_jax.inference import detection, export
-from anon_jax.inference.records import DataSet, HarmonizationInput, Training
+from anon_jax.inference.inputs import HarmonizationInput
+from anon_jax.inference.records import DataSet, Training
 from anon_jax.inference.runs import Source
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.protocols import networks, running, super_resolution, systems

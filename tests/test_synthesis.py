@@ -15,7 +15,7 @@ from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.decisions import Request, Trust
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Face
-from anon_jax.inference.records import HarmonizationInput, IdentityInput, Input
+from anon_jax.inference.inputs import HarmonizationInput, IdentityInput, Input, PaintingInput
 from anon_jax.inference.synthesis import BUCKETS, Synthesizer, portions
 from anon_jax.nets.anonymization import HIDDEN, AnonymizationNet, widths_for
 from anon_jax.nets.harmonization import WIDTHS, HarmonizationNet
@@ -27,7 +27,7 @@ SKIN, HAIR = (semantic.CLASSES.index(name) for name in ('skin', 'hair'))
 
 
 @functools.cache
-def _weights(upscale=1, share=0.8):
+def _weights(upscale=1, share=0.8, code=''):
   """Returns networks of random parameters; S, A and I have other sizes than H.
 
   A and I look at three quarters of what S and H do.
@@ -36,7 +36,7 @@ def _weights(upscale=1, share=0.8):
     'segmentation': (SegmentationNet((8, 12)), Input(16)),
     'anonymization': (
       AnonymizationNet(IDENTITIES, widths_for('tiny', 32), HIDDEN['tiny']),
-      Input(32, share),
+      PaintingInput(32, share, hair=code),
     ),
     'harmonization': (
       HarmonizationNet(WIDTHS['tiny'], upscale),

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from anon_jax.inference import export, model_json, weights
-from anon_jax.inference.records import DataSet, HarmonizationInput, IdentityInput, Input, Training
+from anon_jax.inference.inputs import HarmonizationInput, IdentityInput, Input, PaintingInput
+from anon_jax.inference.records import DataSet, Training
 from anon_jax.inference.runs import Source
 from anon_jax.nets.anonymization import AnonymizationNet
 from anon_jax.nets.frozen import WeightsError
@@ -29,7 +30,10 @@ from anon_jax.nets.single_stage import SingleStageNet
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NETS = {
   'segmentation': (SegmentationNet((4, 6)), Input(16)),
-  'anonymization': (AnonymizationNet(3, (6, 4), 4, spectral=True), Input(8)),
+  'anonymization': (
+    AnonymizationNet(3, (6, 4), 4, spectral=True),
+    PaintingInput(8, hair='00ff80' * 18),
+  ),
   'harmonization': (HarmonizationNet((4, 6), 2), HarmonizationInput(16, feather=3)),
   'identity': (IdentityNet((4, 6), 5), IdentityInput(16, foreground_only=False)),
   'single_stage': (SingleStageNet(3, (6, 4), 4), HarmonizationInput(8, feather=1)),
@@ -173,8 +177,8 @@ def test_a_folder_without_its_description_or_with_a_huge_one_is_refused(folder, 
   path.symlink_to(moved)
   _refusal(folder, 'model.json cannot be read .it is a link')
   path.unlink()
-  path.write_bytes(moved.read_bytes() + b' ' * 1_000_000)
-  _refusal(folder, 'more than the 1000000 bytes')
+  path.write_bytes(moved.read_bytes() + b' ' * 8_000_000)
+  _refusal(folder, 'more than the 8000000 bytes')
 
 
 @pytest.mark.parametrize(
@@ -184,12 +188,12 @@ def test_a_folder_without_its_description_or_with_a_huge_one_is_refused(folder, 
     ('{"format": 1, "format": 1}', 'a field is given twice'),
     ('[' * 100_000, 'cannot be read as JSON'),
     ('\xff', 'cannot be read as JSON'),
-    ('[]', 'has format None, and this version of anon_jax reads 5 and 6'),
+    ('[]', 'has format None, and this version of anon_jax reads 5, 6, 7'),
     (
-      '{"format": 7, "other": 4}',
-      'has format 7, and this version of anon_jax reads 5 and 6; update',
+      '{"format": 8, "other": 4}',
+      'has format 8, and this version of anon_jax reads 5, 6, 7; update',
     ),
-    ('{"format": 1}', 'has format 1, and this version of anon_jax reads 5 and 6; update'),
+    ('{"format": 1}', 'has format 1, and this version of anon_jax reads 5, 6, 7; update'),
     ('{"format": true}', 'has format True'),
     ('{"format": 1.0}', 'has format 1.0'),
     ('{"format": 5}', 'was changed or damaged: it has not the hash'),
@@ -254,6 +258,26 @@ def test_a_field_that_says_what_it_should_not_is_named(folder, path, value, mess
   _refusal(folder, message)
 
 
+@pytest.mark.parametrize('code', ['zz' * 54, 'ab', 'AB' * 54, '00' * 18])
+def test_hair_that_is_not_of_every_control_identity_is_refused(folder, code):
+  def change(content):
+    content['networks']['anonymization']['input']['hair'] = code
+
+  _edit(folder, change)
+  _refusal(folder, 'hair is .*, which is out of range')
+
+
+def test_a_folder_of_before_hair_was_measured_is_still_read(folder):
+  def change(content):
+    content['format'] = 5
+    del content['networks']['anonymization']['input']['hair']
+
+  _edit(folder, change)
+  assert weights.load_weights(folder).anonymization.input == PaintingInput(8, hair='')
+  export.describe_anew(folder, {})  # as calibration does: it becomes one of today
+  assert json.loads((folder / 'model.json').read_text())['format'] == model_json.FORMAT
+
+
 def test_a_missing_field_and_a_number_that_is_none_are_named(folder):
   text = (folder / 'model.json').read_text()
   _edit(folder, lambda content: content['networks']['segmentation']['training'].pop('seed'))
@@ -272,7 +296,7 @@ def test_the_largest_network_that_may_be_described_costs_nothing(folder):
   def change(content):
     net = content['networks']['anonymization']
     net['architecture'] |= {'identities': 2**17, 'widths': [4096] * 10, 'hidden': 4096}
-    net['input']['image_size'] = 2048
+    net['input'] |= {'image_size': 2048, 'hair': ''}
 
   _edit(folder, change)
   _refusal(

@@ -29,6 +29,12 @@ FIELDS: dict[str, Field] = {
     'softly; 0 for none.',
     **between(0.0, 0.1),
   ),
+  'natural_share': Field(
+    0.0,
+    'Share of pictures that are recoloured to what another face in another light may look like, as '
+    'A paints it; the others get any colour.',
+    **between(0.0, 1.0),
+  ),
   'feather': Field(
     2, 'Rim inside the foreground over which H fades in, in output pixels.', **between(0, 32)
   ),

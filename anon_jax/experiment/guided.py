@@ -14,7 +14,7 @@ from anon_jax.config import bodies
 from anon_jax.data import joints
 from anon_jax.evaluation import anonymization, anonymization_report
 from anon_jax.evaluation import identity as identity_evaluation
-from anon_jax.experiment import identities, networks, pretrained, sources
+from anon_jax.experiment import hair, identities, networks, pretrained, sources
 from anon_jax.experiment.identities import IdentitySources
 from anon_jax.experiment.identity import load_recogniser
 from anon_jax.experiment.parts import Experiment
@@ -41,6 +41,7 @@ def build(config: Any, workdir: pathlib.Path, make_stage: MakeStage) -> Experime
   dataset = identities.train_batches(config, opened.train)
   stage = make_stage(config, len(numbers), _pretrained_identity(config, workdir))
   identities.keep_numbers(workdir, numbers)
+  hair.keep(workdir, config, opened.train, numbers)
   return Experiment(
     stage=stage,
     dataset=dataset,

@@ -60,6 +60,7 @@ def options_of(config: Any) -> dict[str, Any]:
     'aspect': bodies.aspect_of(config),
     'sigma_fraction': config.condition_sigma,
     'softness': config.softness,
+    'natural_share': config.natural_share,
     'feather': config.feather,
     'adversarial_weight': config.adversarial_weight,
     'perceptual_weight': config.perceptual_weight,

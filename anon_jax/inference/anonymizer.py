@@ -31,7 +31,8 @@ class Anonymizer:
     method: 'synthesize', 'fill', 'pixelate' or 'blur'.
     trust: when a synthesized face is taken.
     key: makes the draw of control identities repeatable for its holder; None: nobody can.
-    identity: one control identity or mixture for all faces, for experiments: '7', '7:0.5,12:0.5'.
+    identity: one control identity or mixture for all faces, for experiments: '7', '7:0.5,12:0.5';
+      'any' draws among all, and '' among those that suit the hair in a picture.
     block: of 'pixelate', in pixels of a face crop of 128 px.
     kernel: of 'blur', the same.
 
@@ -59,8 +60,11 @@ class Anonymizer:
     if method == 'synthesize' and synthesizer is not None:
       from anon_jax.inference import ladder
 
-      mixture = controls.parse(identity, synthesizer.identities) if identity else None
-      self._ladder = ladder.Ladder(synthesizer, trust or Trust(), key, mixture)
+      drawn = identity in ('', controls.ANY)
+      mixture = None if drawn else controls.parse(identity, synthesizer.identities)
+      self._ladder = ladder.Ladder(
+        synthesizer, trust or Trust(), key, mixture, any_identity=identity == controls.ANY
+      )
 
   @classmethod
   def from_pretrained(
@@ -86,7 +90,7 @@ class Anonymizer:
       method: see the class, as for the others.
       trust: when a synthesized face is taken.
       key: of repeatable draws.
-      identity: one control identity for all faces.
+      identity: one control identity for all faces, or 'any'.
       block: of 'pixelate'.
       kernel: of 'blur'.
 

@@ -18,7 +18,8 @@ class Replacer:
   Args:
     painter: paints new people.
     key: of repeatable draws; None: nobody can repeat them.
-    identity: one control identity or mixture for all, for experiments; '' draws one for each.
+    identity: one control identity or mixture for all, for experiments; '' and 'any' draw one
+      for each.
 
   Raises:
     InferenceError: `identity` is none that A has.
@@ -26,7 +27,8 @@ class Replacer:
 
   def __init__(self, painter: BodyPainter, key: bytes | None = None, identity: str = ''):
     self._painter, self._key = painter, key
-    self._identity = controls.parse(identity, painter.identities) if identity else None
+    drawn = identity in ('', controls.ANY)
+    self._identity = None if drawn else controls.parse(identity, painter.identities)
 
   def replace(
     self,

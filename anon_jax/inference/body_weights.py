@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from anon_jax.inference.records import (
+from anon_jax.inference.inputs import (
   BodyHarmonizationInput,
   BodyIdentityInput,
   BodyInput,

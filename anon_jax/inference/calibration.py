@@ -18,8 +18,8 @@ from anon_jax.inference import export, listing, weights
 from anon_jax.inference.anonymizer import Anonymizer
 from anon_jax.inference.decisions import Request, Trust
 from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.inputs import IdentityInput
 from anon_jax.inference.reading import Reader
-from anon_jax.inference.records import IdentityInput
 
 SHARE = 0.05
 _LEAST = 20  # faces

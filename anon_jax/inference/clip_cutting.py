@@ -19,7 +19,7 @@ from anon_jax.data import pictures, semantic
 from anon_jax.inference import association, crops, scenes
 from anon_jax.inference.errors import InferenceError
 from anon_jax.inference.faces import Detector
-from anon_jax.inference.records import FACE_SHARE
+from anon_jax.inference.inputs import FACE_SHARE
 from anon_jax.inference.segmenting import Segmenter, segment_crops
 from anon_jax.inference.tracking import TrackedFrame, Tracker
 from anon_jax.inference.video_reading import Frame, VideoReader

@@ -9,13 +9,18 @@ import numpy as np
 
 from anon_jax.inference.errors import InferenceError
 
+ANY = 'any'  # in the place of a control identity: draws among all, whether they suit or not
 _MIXED = 3  # control identities of a drawn mixture
 _PART = r'\d{1,9}(:(\d{1,9}(\.\d{0,9})?|\.\d{1,9}))?'
 _MIXTURE = re.compile(f'{_PART}(,{_PART})*', re.ASCII)
 
 
 def draw(
-  identities: int, key: bytes | None = None, track: str = '', attempt: int = 0
+  identities: int,
+  key: bytes | None = None,
+  track: str = '',
+  attempt: int = 0,
+  among: np.ndarray | None = None,
 ) -> np.ndarray:
   """Draws a mixture of control identities, so that no output need imitate one real person.
 
@@ -25,6 +30,7 @@ def draw(
       draw is a function of HMAC-SHA256(key, track, attempt): whoever has it can repeat it.
     track: which face this is, for example 'holiday/beach.jpg 0 2'.
     attempt: how many draws for this face were turned down before.
+    among: places of the control identities that suit the face, int [n]; None: all do.
 
   Returns:
     float32 [identities], not negative, sum 1, three of them (or all, if there are fewer) not zero.
@@ -35,9 +41,10 @@ def draw(
     message = f'{attempt}:{track}'.encode('utf-8', 'surrogateescape')
     seed = int.from_bytes(hmac.new(key, message, hashlib.sha256).digest())
   rng = np.random.Generator(np.random.PCG64(seed))
-  mixed = min(_MIXED, identities)
+  places = np.arange(identities) if among is None else among
+  mixed = min(_MIXED, len(places))
   weights = np.zeros(identities, np.float32)
-  weights[rng.choice(identities, mixed, replace=False)] = rng.dirichlet(np.ones(mixed))
+  weights[rng.choice(places, mixed, replace=False)] = rng.dirichlet(np.ones(mixed))
   return weights / weights.sum()
 
 
@@ -52,8 +59,8 @@ def parse(text: str, identities: int) -> np.ndarray:
   """
   if not _MIXTURE.fullmatch(text):
     raise InferenceError(
-      f'identity {text[:60]!r} is no control identity; give a number below {identities}, or a '
-      'mixture such as 7:0.5,12:0.5.'
+      f'identity {text[:60]!r} is no control identity; give a number below {identities}, a '
+      'mixture such as 7:0.5,12:0.5, or any.'
     )
   weights = np.zeros(identities, np.float32)
   for part in text.split(','):

@@ -1,10 +1,13 @@
-"""Faces covered instead of replaced: solid fill, and the baselines of the paper's Table 2."""
+"""Which pixels of a face are replaced; and faces covered instead: solid fill, and the baselines of
+the paper's Table 2.
+"""
 
 import math
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+from anon_jax.inference import crops
 from anon_jax.inference.crops import Frame, Patch
 from anon_jax.inference.faces import Face
 
@@ -16,6 +19,26 @@ _FACE = 128  # pixels of a crop in which blocks and kernels are counted, as in t
 # Covered square as a share of the crop's side: the face box has 60 %, chin and forehead more.
 _SHARE = 0.7
 _BOX_MARGIN = 0.1  # of the box's sides, on each of them
+
+# By how much S's foreground is grown, as a share of the crop's side: where its border runs inside
+# the face's, a line of the face would be left.
+_GROWN = 0.015
+
+
+def replaced_by(foreground: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
+  """Finds the pixels of a crop that a new face replaces: the foreground, and all that shows it.
+
+  Args:
+    foreground: bool [s, s], as S finds it.
+    frame: where the crop lies.
+    width: of the picture in pixels.
+    height: of the picture.
+
+  Returns:
+    bool [s, s].
+  """
+  wide = crops.grown(foreground, max(1, round(_GROWN * len(foreground))))
+  return wide | crops.shows(crops.touched(wide, frame, width, height), frame, len(foreground))
 
 
 def cover(

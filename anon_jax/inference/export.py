@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import anon_jax
 from anon_jax.inference import folders, model_json, weights
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.records import DTYPES, KINDS, BodyInput, Entry, file_of
+from anon_jax.inference.inputs import BodyInput
+from anon_jax.inference.records import DTYPES, KINDS, Entry, file_of
 from anon_jax.inference.runs import KNOWN_FOLDERS, Source, read_run
 from anon_jax.nets.frozen import WeightsError
 

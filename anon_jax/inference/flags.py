@@ -56,7 +56,10 @@ def add(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace]
     '--key-file', metavar='FILE', help='the same with the content of FILE, which `ps` does not show'
   )
   parser.add_argument(
-    '--identity', metavar='N', help='one control identity for all faces, or a mixture 7:0.5,12:0.5'
+    '--identity',
+    metavar='N',
+    help='one control identity for all faces, or a mixture 7:0.5,12:0.5; "any" draws those, too, '
+    'that do not suit the hair around a face',
   )
   parser.add_argument(
     '--detector-threshold',
@@ -193,7 +196,7 @@ def check_usage(args: argparse.Namespace) -> None:
     args.usage_error('give -o OUT, or --in-place')
   if args.key and args.key_file:
     args.usage_error('--key and --key-file are two keys; give one of them')
-  if args.identity and (args.key or args.key_file):
+  if args.identity not in (None, 'any') and (args.key or args.key_file):
     args.usage_error('--identity leaves nothing to draw; give --key or --identity, not both')
   # who gives one of them expects another picture than would come out
   for flag, method in (('identity', 'synthesize'), ('block', 'pixelate'), ('kernel', 'blur')):

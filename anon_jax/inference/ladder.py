@@ -17,9 +17,6 @@ _LEAST_PIXELS = 20  # height of a face box below which there is nothing to synth
 LEAST_FOREGROUND = 0.08  # share of a crop; a face box has about a third of it
 DRAWS = 4
 _SURE = 0.6  # score from which a face is hardly ever a shifted second find of another
-# By how much S's foreground is grown, as a share of the crop's side: where its border runs inside
-# the face's, a line of the face would be left.
-_GROWN = 0.015
 # Of a box without landmarks: the share of an ellipse in its middle that has to be replaced, and the
 # ellipse's size. Of 60 boxes on LFW, turned by up to 180 degrees, 59 were; upright ones all.
 _COVERED, _MIDDLE = 0.98, 0.7
@@ -34,6 +31,7 @@ class Ladder:
     trust: when one is taken.
     key: of repeatable draws; None: nobody can repeat them.
     identity: float32 [identities], a mixture for all faces; None draws one for each.
+    any_identity: draws among all control identities, not only those that suit a picture's hair.
   """
 
   def __init__(
@@ -42,8 +40,10 @@ class Ladder:
     trust: Trust,
     key: bytes | None = None,
     identity: np.ndarray | None = None,
+    any_identity: bool = False,
   ):
     self._synthesizer, self._trust, self._key, self._identity = synthesizer, trust, key, identity
+    self._any = any_identity
     given = trust.similarity
     self._most_alike = synthesizer.threshold if given is None else given
 
@@ -145,21 +145,25 @@ class Ladder:
 
   def _controls(self, items: Sequence['_Item'], attempt: int) -> Iterator[np.ndarray]:
     """Yields the control identity of each item; of one name all get the same, where it lasts."""
-    identities, drawn = self._synthesizer.identities, dict[str, np.ndarray]()
+    drawn = dict[str, np.ndarray]()
     for item in items:
       name, cast = item.request.name_of(item.number), item.request.cast
       if self._identity is not None:
         yield self._identity
       elif cast is None:
-        yield controls.draw(identities, self._key, name, attempt)
+        yield self._drawn(item, name, attempt)
       else:
         if name not in drawn:
           if name not in cast or attempt:
             number = cast[name].draws if name in cast else 0
-            control = controls.draw(identities, self._key, name, number)
-            cast[name] = Part(control, number + 1)
+            cast[name] = Part(self._drawn(item, name, number), number + 1)
           drawn[name] = cast[name].control
         yield drawn[name]
+
+  def _drawn(self, item: '_Item', name: str, attempt: int) -> np.ndarray:
+    """Draws a control identity for a face."""
+    suited = None if self._any else self._synthesizer.suited(item.semantic_map)
+    return controls.draw(self._synthesizer.identities, self._key, name, attempt, suited)
 
 
 def _fill(request: Request, number: int, image: np.ndarray) -> None:
@@ -214,7 +218,7 @@ class _Item:
     height, width = self.request.image.shape[:2]
     foreground = np.isin(found, semantic.FOREGROUND)
     if self.mask is None:
-      self.replaced = replaced_by(foreground, self.frame, width, height)
+      self.replaced = covering.replaced_by(foreground, self.frame, width, height)
     else:
       self.replaced = crops.shows(self.mask, self.frame, len(found))
       inside = np.where(foreground, found, _SKIN)
@@ -235,22 +239,6 @@ class _Item:
     assert self.result is not None
     height, width = image.shape[:2]
     crops.put_back(*self.result, self.frame, width, height).lay_over(image)
-
-
-def replaced_by(foreground: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
-  """Finds the pixels of a crop that a new face replaces: the foreground, and all that shows it.
-
-  Args:
-    foreground: bool [s, s], as S finds it.
-    frame: where the crop lies.
-    width: of the picture in pixels.
-    height: of the picture.
-
-  Returns:
-    bool [s, s].
-  """
-  wide = crops.grown(foreground, max(1, round(_GROWN * len(foreground))))
-  return wide | crops.shows(crops.touched(wide, frame, width, height), frame, len(foreground))
 
 
 def _nearness(item: _Item) -> tuple[bool, float]:

@@ -15,20 +15,13 @@ from typing import Any, NamedTuple
 from flax import linen as nn
 
 from anon_jax.data import body_classes, joints, semantic
-from anon_jax.inference.records import (
-  BODY_KINDS,
-  KINDS,
-  BodyInput,
-  Entry,
-  Input,
-  Kind,
-  fields_of,
-  file_of,
-  shown,
-)
+from anon_jax.inference.inputs import BodyInput, Input, PaintingInput, shown
+from anon_jax.inference.records import BODY_KINDS, KINDS, Entry, Kind, fields_of, file_of
+from anon_jax.nets.anonymization import AnonymizationNet
 from anon_jax.nets.frozen import WeightsError
 
-FORMAT, BODY_FORMAT = 5, 6
+FORMAT, BODY_FORMAT = 7, 6
+_WITHOUT_HAIR = 5
 _SEAL = 'sha256'
 _ZEROS = '0' * 64
 
@@ -45,8 +38,10 @@ class _Form(NamedTuple):
   kinds: Mapping[str, Kind]
 
 
+_OF_FACES = {'classes': semantic.CLASSES, 'foreground': semantic.FOREGROUND}
 _FORMS = {
-  FORMAT: _Form({'classes': semantic.CLASSES, 'foreground': semantic.FOREGROUND}, KINDS),
+  FORMAT: _Form(_OF_FACES, KINDS),
+  _WITHOUT_HAIR: _Form(_OF_FACES, KINDS | {'anonymization': Kind(AnonymizationNet, Input)}),
   BODY_FORMAT: _Form(
     {
       'view': 'body',
@@ -111,7 +106,7 @@ def read(raw: bytes, where: str) -> dict[str, Entry]:
   if type(found) is not int or found not in _FORMS:
     raise WeightsError(
       f'{where} has format {shown(found)}, and this version of anon_jax reads '
-      f'{" and ".join(map(str, _FORMS))}; update anon_jax, or export the networks again.'
+      f'{", ".join(map(str, sorted(_FORMS)))}; update anon_jax, or export the networks again.'
     )
   given = content.pop(_SEAL, None)
   blank = _sealed(raw, given, _ZEROS) if isinstance(given, str) and len(given) == 64 else b''
@@ -134,7 +129,10 @@ def _read_networks(content: dict[str, Any], form: _Form) -> dict[str, Entry]:
     raise ValueError(f'networks is {shown(networks)}; expected some of {", ".join(form.kinds)}')
   entries = {}
   for name, value in networks.items():
-    entries[name] = _decode(Entry, value, name, form.kinds[name])
+    entry = _decode(Entry, value, name, form.kinds[name])
+    if type(entry.input) is Input and KINDS[name].input is PaintingInput:
+      entry = dataclasses.replace(entry, input=PaintingInput(**vars(entry.input)))
+    entries[name] = entry
     if entries[name].file != file_of(name):
       raise ValueError(f'{name}.file is {shown(entries[name].file)}; expected {file_of(name)!r}')
   return entries

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from anon_jax import proxy
 from anon_jax.data import semantic
-from anon_jax.inference.records import FACE_SHARE
+from anon_jax.inference.inputs import FACE_SHARE
 from anon_jax.inference.weights import Network
 from anon_jax.nets import harmonization
 from anon_jax.nets.anonymization import masked, resize_nearest

@@ -13,21 +13,21 @@ from typing import Any, NamedTuple
 
 from flax import linen as nn
 
-from anon_jax.data import body_crops, joints
+from anon_jax.data import body_crops, hair, joints
 from anon_jax.inference import weights
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.records import (
+from anon_jax.inference.inputs import (
   FACE_SHARE,
   BodyHarmonizationInput,
   BodyIdentityInput,
   BodyInput,
   BodyPaintingInput,
-  DataSet,
   HarmonizationInput,
   IdentityInput,
   Input,
-  Training,
+  PaintingInput,
 )
+from anon_jax.inference.records import DataSet, Training
 from anon_jax.inference.restoring import restore_averages
 from anon_jax.inference.run_config import RunConfig
 from anon_jax.nets import anonymization, harmonization, identity, segmentation, single_stage
@@ -150,7 +150,9 @@ def _build(
       coarse='coarse_map' in config.values and config.flag('coarse_map'),
       bilinear='bilinear' in config.values and config.flag('bilinear'),
     )
-    return net, _blended(config, share, size) if both else Input(size, share)
+    if both:
+      return net, _blended(config, share, size)
+    return net, PaintingInput(size, share, hair=hair.read(config.path.parent))
   if name == 'harmonization':
     upscale = config.whole('upscale') if 'upscale' in config.values else 1
     shown = _blended(config, share, size // max(upscale, 1))

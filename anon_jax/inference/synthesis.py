@@ -12,10 +12,11 @@ import jax
 import numpy as np
 
 from anon_jax import compiling, proxy
+from anon_jax.data import hair
 from anon_jax.inference import painting
 from anon_jax.inference.errors import InferenceError
+from anon_jax.inference.inputs import FACE_SHARE
 from anon_jax.inference.painting import Networks
-from anon_jax.inference.records import FACE_SHARE
 from anon_jax.inference.weights import Weights
 from anon_jax.proxy import to_signed
 
@@ -65,6 +66,8 @@ class Synthesizer:
     self.size = blender.input.image_size
     self.identities: int = painter.module.identities
     self.threshold: float = self._networks['identity'].input.threshold
+    known = getattr(painter.input, 'hair', '')
+    self._hair = hair.decode(known) if known else None
     self.recurrent: bool = getattr(blender.module, 'recurrent', False)
     self.output_size: int = self.size * getattr(blender.module, 'upscale', 1)
     self._segment = compiling.jit(functools.partial(painting.semantic_maps, self._networks))
@@ -75,6 +78,17 @@ class Synthesizer:
   def maps(self, crops: np.ndarray) -> np.ndarray:
     """Finds semantic maps: uint8 crops [n, size, size, 3] -> uint8 [n, size, size]."""
     return in_buckets(lambda rows: self._segment(self._params, rows), crops)
+
+  def suited(self, semantic_map: np.ndarray) -> np.ndarray | None:
+    """Finds the control identities that suit a picture's hair.
+
+    Args:
+      semantic_map: uint8 [size, size].
+
+    Returns:
+      Their places, int64 [n]; None where nobody measured their hair.
+    """
+    return None if self._hair is None else hair.suited(self._hair, semantic_map)
 
   def conditions(self, crops: np.ndarray) -> np.ndarray:
     """Blurs uint8 crops [n, size, size, 3] to appearance conditions, float32 in [-1, 1]."""

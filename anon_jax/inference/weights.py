@@ -22,15 +22,16 @@ import safetensors.numpy
 from flax import linen as nn
 
 from anon_jax.inference import model_json
-from anon_jax.inference.plain_file import read_plain
-from anon_jax.inference.records import (
+from anon_jax.inference.inputs import (
   BodyInput,
-  Entry,
   HarmonizationInput,
   IdentityInput,
   Input,
+  PaintingInput,
   shown,
 )
+from anon_jax.inference.plain_file import read_plain
+from anon_jax.inference.records import Entry
 from anon_jax.nets.anonymization import AnonymizationNet
 from anon_jax.nets.body_anonymization import BodyAnonymizationNet
 from anon_jax.nets.frozen import WeightsError
@@ -40,7 +41,7 @@ from anon_jax.nets.segmentation import SegmentationNet
 from anon_jax.nets.single_stage import BESIDE, SingleStageNet
 
 DESCRIPTION = 'model.json'
-_MOST_DESCRIPTION_BYTES = 1_000_000
+_MOST_DESCRIPTION_BYTES = 8_000_000  # the hair of the most identities has 5 MB
 _MOST_HEADER_BYTES = 1_000_000  # the largest network's header has 20 kB
 
 NetT = TypeVar('NetT', bound=nn.Module)
@@ -69,7 +70,7 @@ class Weights:
   """The networks of a folder; None for those that it does not have."""
 
   segmentation: Network[SegmentationNet, Input] | None = None
-  anonymization: Network[AnonymizationNet, Input] | None = None
+  anonymization: Network[AnonymizationNet, PaintingInput] | None = None
   harmonization: Network[HarmonizationNet, HarmonizationInput] | None = None
   identity: Network[IdentityNet, IdentityInput] | None = None
   single_stage: Network[SingleStageNet, HarmonizationInput] | None = None

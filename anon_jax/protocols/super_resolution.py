@@ -13,7 +13,7 @@ from anon_jax.data.errors import DatasetError
 from anon_jax.evaluation.feature_networks import FeatureNetwork
 from anon_jax.inference import crops
 from anon_jax.inference.crops import Frame
-from anon_jax.inference.records import HarmonizationInput
+from anon_jax.inference.inputs import HarmonizationInput
 from anon_jax.inference.weights import read_description
 from anon_jax.nets.harmonization import HarmonizationNet
 from anon_jax.protocols.celeba import People

@@ -1,6 +1,7 @@
 """Stage `harmonize_video`: H sees its last output, D_T three frames in a row (paper 3.4, 4.2)."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -85,9 +86,12 @@ class _HarmonizeVideo(Harmonize):
     images = to_signed(batch['image'].reshape(-1, *batch['image'].shape[2:]))
     maps = batch['map'].reshape(-1, *batch['map'].shape[2:])
     own = jnp.repeat(keys[:, 0], frames)
-    ex = proxy.make_example(own, images, maps, o.sigma_fraction, softness=o.softness)
+    ex = proxy.make_example(
+      own, images, maps, o.sigma_fraction, softness=o.softness, natural_share=o.natural_share
+    )
     if o.drift:
-      others = jax.vmap(proxy.recolour)(jnp.repeat(keys[:, 1], frames), images, ex['mask'])
+      recolour = jax.vmap(functools.partial(proxy.recolour, natural_share=o.natural_share))
+      others = recolour(jnp.repeat(keys[:, 1], frames), images, ex['mask'])
       share = jnp.tile(jnp.linspace(0, o.drift, frames), clips)[:, None, None, None]
       ex['recoloured'] += share * (others - ex['recoloured'])
     ex['reachable'] = harmonization.composite(

@@ -28,8 +28,9 @@ class Harmonize(Stage):
   ):
     super().__init__(nets, options, device)
     o = self.options
-    if o['upscale'] != 1 or o['softness']:
-      raise ValueError(f'upscale={o["upscale"]}, softness={o["softness"]}; the twin has 1 and 0.')
+    asked = {name: o[name] for name in ('upscale', 'softness', 'natural_share')}
+    if asked != {'upscale': 1, 'softness': 0, 'natural_share': 0}:
+      raise ValueError(f'{asked}; the twin has an upscale of 1 and none of the others.')
     self.tap_weights = tuple(tap_weights)
     self.train('generator', o['generator_lr'])
     self.train('discriminator', o['discriminator_lr'], averaged=False)

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from anon_jax import proxy
 from anon_jax.data import semantic
-from anon_jax.inference import ladder, painting, synthesis
+from anon_jax.inference import covering, painting, synthesis
 from anon_jax.inference.crops import Frame
 from anon_jax.inference.painting import Networks
 from anon_jax.inference.weights import Network, Weights
@@ -162,7 +162,7 @@ def _reach(side: int) -> int:
   point, middle = np.zeros((side, side), bool), side // 2
   point[middle, middle] = True
   crop = Frame(np.full(2, side / 2), side, np.array([1.0, 0.0]), np.array([0.0, 1.0]))
-  found = np.argwhere(ladder.replaced_by(point, crop, side, side))
+  found = np.argwhere(covering.replaced_by(point, crop, side, side))
   reach = int(middle - found.min())
   assert len(found) == (2 * reach + 1) ** 2, 'a point does not grow to a square'
   return reach

@@ -11,7 +11,7 @@ from anon_jax import compiling
 from anon_jax.data import semantic
 from anon_jax.evaluation.crop_recognition import usual_landmarks
 from anon_jax.evaluation.feature_networks import load_or_say
-from anon_jax.inference.records import FACE_SHARE, IdentityInput
+from anon_jax.inference.inputs import FACE_SHARE, IdentityInput
 from anon_jax.inference.weights import Network
 from anon_jax.nets.anonymization import masked, resize_nearest
 from anon_jax.protocols.batches import in_batches

@@ -9,7 +9,6 @@ from anon_jax.evaluation import identification
 from anon_jax.evaluation.intervals import bootstrap_mean
 from anon_jax.evaluation.retrieval import block_distances
 from anon_jax.inference.anonymizer import Anonymizer
-from anon_jax.inference.controls import draw
 from anon_jax.inference.decisions import Cast, Part, Request
 from anon_jax.protocols.attacks.linking import Side, link
 from anon_jax.protocols.attacks.pictures import DEVELOPMENT, TEST, TRAIN, Pictures, Row
@@ -72,8 +71,8 @@ def of_controls(pictures: Pictures, people: Sequence[int], seed: int) -> Iterato
   def one() -> np.ndarray:
     return np.eye(count, dtype=np.float32)[rng.integers(count)]
 
-  def mixture() -> np.ndarray:
-    return draw(count, pictures.studies[TEST].key, f'mixture {rng.integers(2**31)}')
+  def mixture() -> None:
+    return None  # the pipeline's own draw
 
   for title, control in (('one of them', one), ('the strongest of three', mixture)):
     vectors, shown = _painted(pictures, control)
@@ -88,27 +87,29 @@ def of_controls(pictures: Pictures, people: Sequence[int], seed: int) -> Iterato
 
 
 def _painted(
-  pictures: Pictures, control: Callable[[], np.ndarray]
+  pictures: Pictures, control: Callable[[], np.ndarray | None]
 ) -> tuple[np.ndarray, np.ndarray]:
   """Paints each test picture once more; returns embeddings and the strongest control of each."""
   study = pictures.studies[TEST]
-  anonymizer = Anonymizer(synthesizer=pictures.synthesizer)
+  anonymizer = Anonymizer(synthesizer=pictures.synthesizer, key=study.key)
   vectors, shown = [], []
   faces = ((name, study.face(name)) for name in study.names)
   chosen = [(name, face, face.landmarks) for name, face in faces if face and face.landmarks]
   for start in range(0, len(chosen), _TOGETHER):
     asked = [(*each, control()) for each in chosen[start : start + _TOGETHER]]
-    requests = [
+    requests = []
+    for name, face, _, mixed in asked:
       # a draw of its own, which the ladder then keeps
-      Request(study.read(name), [face], names=(name,), cast=Cast({name: Part(mixed, 1)}))
-      for name, face, _, mixed in asked
-    ]
+      cast = Cast() if mixed is None else Cast({name: Part(mixed, 1)})
+      requests.append(Request(study.read(name), [face], names=(name,), cast=cast))
     cut = []
-    for (_, _, points, mixed), done in zip(asked, anonymizer.anonymize_many(requests), strict=True):
+    finished = zip(asked, requests, anonymizer.anonymize_many(requests), strict=True)
+    for (name, _, points, _), request, done in finished:
       # drawn again, or filled: it is not of that control identity
       if done.faces[0].action == 'synthesized' and done.faces[0].draws == 1:
         cut.append(pictures.embedder.cut(done.image, points))
-        shown.append(int(mixed.argmax()))
+        assert request.cast is not None
+        shown.append(int(request.cast[name].control.argmax()))
     if cut:
       vectors.append(pictures.embedder.embed(iter(cut), len(cut), 'painting as training people'))
   rows = np.concatenate(vectors) if vectors else np.zeros((0, pictures.embedder.dimensions))

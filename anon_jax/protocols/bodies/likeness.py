@@ -12,7 +12,7 @@ from anon_jax.data import body_classes, body_crops, joints, prepare
 from anon_jax.data.body_view import BodyView
 from anon_jax.evaluation.body_likeness import colours
 from anon_jax.inference.errors import InferenceError
-from anon_jax.inference.records import BodyIdentityInput
+from anon_jax.inference.inputs import BodyIdentityInput
 from anon_jax.inference.runs import read_run
 from anon_jax.inference.weights import DESCRIPTION, load_networks
 from anon_jax.protocols.batches import in_batches
