@@ -74,10 +74,10 @@ def test_the_hair_of_each_control_identity_is_the_mean_over_its_training_picture
   train = identities.open_sources(_checked(), maps=True).train
   labels = train.identity_labels()
   for number in range(4):
-    # the tiny crops are whole pictures: of them the view of synthesis is what they are
+    # drawn pictures of 32 px have the face box of synthesis; measured are 96 px
     maps = [train[int(place)]['map'] for place in np.flatnonzero(labels == number)[:16]]
-    wanted = np.mean([hair.shares(each) for each in maps], axis=0)
-    np.testing.assert_allclose(found[number], wanted, atol=0.05)
+    wanted = np.mean([hair.shares(np.kron(each, np.ones((3, 3)))) for each in maps], axis=0)
+    np.testing.assert_allclose(found[number], wanted, atol=0.5 / 255 + 1e-6)
   assert found.max() > 0.2
 
 
