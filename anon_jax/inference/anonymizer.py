@@ -60,8 +60,7 @@ class Anonymizer:
     if method == 'synthesize' and synthesizer is not None:
       from anon_jax.inference import ladder
 
-      drawn = identity in ('', controls.ANY)
-      mixture = None if drawn else controls.parse(identity, synthesizer.identities)
+      mixture = controls.given(identity, synthesizer.identities)
       self._ladder = ladder.Ladder(
         synthesizer, trust or Trust(), key, mixture, any_identity=identity == controls.ANY
       )

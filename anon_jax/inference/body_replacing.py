@@ -27,8 +27,7 @@ class Replacer:
 
   def __init__(self, painter: BodyPainter, key: bytes | None = None, identity: str = ''):
     self._painter, self._key = painter, key
-    drawn = identity in ('', controls.ANY)
-    self._identity = None if drawn else controls.parse(identity, painter.identities)
+    self._identity = controls.given(identity, painter.identities)
 
   def replace(
     self,

@@ -48,6 +48,11 @@ def draw(
   return weights / weights.sum()
 
 
+def given(text: str, identities: int) -> np.ndarray | None:
+  """Reads a mixture as `parse` does; None for '' and ANY, which leave it to a draw."""
+  return None if text in ('', ANY) else parse(text, identities)
+
+
 def parse(text: str, identities: int) -> np.ndarray:
   """Reads a mixture: '7', or '7:0.5,12:0.3,40:0.2' with weights that need not add up to 1.
 
