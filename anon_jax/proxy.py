@@ -1,7 +1,7 @@
 """The proxy task of HarmonizationNet (paper 3.2): recolour the foreground, ask for it back.
 
-Pure functions of arrays and a random key; they run inside the jitted step, with a key for
-each example's position in its data set: what a step sees depends on the seed alone.
+Pure functions of arrays and random keys, one for each example's position in its data set: what a
+step sees depends on the seed alone.
 """
 
 import functools
@@ -25,7 +25,26 @@ _TO_YIQ = np.array(
 _FROM_YIQ = np.linalg.inv(_TO_YIQ.astype(np.float64)).astype(np.float32)
 _EXACT = jax.lax.Precision.HIGHEST  # keeps TF32 out of colour arithmetic
 # Streams of randomness beside those of recolouring.
-_SOFTEN, _NATURAL, _LIGHT = 7, 8, 9
+_SOFTEN, _NATURAL, _LIGHT, _GRAIN, _RIM = 7, 8, 9, 10, 11
+
+
+class Likeness(NamedTuple):
+  """How much a recoloured foreground is like a painted face; zeros leave it as the paper has it.
+
+  Attributes:
+    softness: blur of the softest foreground, as a share of the side, see `soften`.
+    natural_share: how likely a picture is recoloured naturally, see `recolour`.
+    rim: how far a foreground is grown, as a share of the side, see `grow`.
+    grain: standard deviation of the coarsest grain, in the range [-1, 1], see `roughen`.
+  """
+
+  softness: float = 0.0
+  natural_share: float = 0.0
+  rim: float = 0.0
+  grain: float = 0.0
+
+
+AS_IN_THE_PAPER = Likeness()
 
 
 class _Ranges(NamedTuple):
@@ -60,8 +79,7 @@ def to_signed(images: jax.Array | np.ndarray) -> jax.Array:
 def blur_matrix(size: int, sigma: float) -> np.ndarray:
   """Returns the [size, size] float32 matrix whose product with a column is its Gaussian blur.
 
-  Each row is a Gaussian of standard deviation `sigma` pixels, cut at the border and normalised,
-  so that constant pictures stay constant up to the edge.
+  Each row is a Gaussian of `sigma` pixels, cut at the border and normalised.
   """
   distance = np.arange(size)[:, None] - np.arange(size)[None, :]
   kernel = np.exp(-0.5 * (distance / sigma) ** 2)
@@ -144,12 +162,10 @@ def recolour(
 
 
 def _within(key: jax.Array, shape: tuple[int, ...], most: jax.Array | float) -> jax.Array:
-  """Draws numbers in [-most, most)."""
   return jax.random.uniform(key, shape, minval=-most, maxval=most)
 
 
 def _between(key: jax.Array, ends: tuple[jax.Array | float, jax.Array | float]) -> jax.Array:
-  """Draws a number between two."""
   return jax.random.uniform(key, (), minval=ends[0], maxval=ends[1])
 
 
@@ -161,14 +177,14 @@ def _light(key: jax.Array, shape: tuple[int, ...], strength: jax.Array | float) 
 
 
 def _into_gamut(chroma: jax.Array, luma: jax.Array) -> jax.Array:
-  """Pales a pixel until it is a colour in [0, 1]; clipping would wipe out the face's detail."""
+  """Pales pixels until they are in [0, 1]; clipping would wipe out the face's detail."""
   room = jnp.where(chroma > 0, 1 - luma, luma)
   share = jnp.min(room / jnp.maximum(jnp.abs(chroma), 1e-6), axis=-1, keepdims=True)
   return chroma * jnp.minimum(share, 1.0)
 
 
 def shrink(images: jax.Array, factor: int) -> jax.Array:
-  """Averages [b, h, w, c] over squares of `factor` pixels; h and w are multiples of it."""
+  """Averages [b, h, w, c] over squares of `factor` pixels."""
   if factor == 1:
     return images
   b, h, w, c = images.shape
@@ -194,14 +210,62 @@ def soften(keys: jax.Array, images: jax.Array, mask: jax.Array, fraction: float)
   return images + share * (blurred - images)
 
 
+def grow(
+  keys: jax.Array, images: jax.Array, mask: jax.Array, width: int
+) -> tuple[jax.Array, jax.Array]:
+  """Grows foregrounds as what is replaced of a face is grown; the rim has their colour, no detail.
+
+  Inside, over about as much again, a random share of the detail fades: a painted face does not end
+  where the picture around it expects it to.
+
+  Args:
+    keys: [b] random keys, one a picture.
+    images: float32 [b, h, w, 3].
+    mask: float32 [b, h, w, 1] of zeros and ones.
+    width: pixels, in all eight directions.
+
+  Returns:
+    float32 [b, h, w, 3] and the mask, grown.
+  """
+  window = (1, 2 * width + 1, 2 * width + 1, 1)
+  wide = jax.lax.reduce_window(mask, -jnp.inf, jax.lax.max, window, (1,) * 4, 'SAME')
+  inside = blur(mask, float(width))
+  smooth = blur(images * mask, float(width)) / jnp.maximum(inside, 1e-3)
+  share = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, _RIM)))(keys)
+  fading = jnp.clip(2 - 2 * inside, 0.0, 1.0) * share[:, None, None, None]
+  weight = wide * jnp.where(mask > 0, fading, 1.0)
+  return images + weight * (smooth - images), wide
+
+
+def roughen(keys: jax.Array, images: jax.Array, mask: jax.Array, most: float) -> jax.Array:
+  """Adds faint grey dots two pixels wide to foregrounds, as in painted skin: H is not to draw them.
+
+  Args:
+    keys: [b] random keys, one a picture.
+    images: float32 [b, h, w, 3].
+    mask: float32 [b, h, w, 1], 1 in the foreground.
+    most: standard deviation of the coarsest picture's dots; others have a random share of it.
+
+  Returns:
+    float32 [b, h, w, 3].
+  """
+  shape = images.shape[1] // 2, images.shape[2] // 2, 1
+
+  def draw(key: jax.Array) -> jax.Array:
+    amount, dots = jax.random.split(jax.random.fold_in(key, _GRAIN))
+    return jax.random.uniform(amount, maxval=most) * jax.random.normal(dots, shape)
+
+  grain = jax.image.resize(jax.vmap(draw)(keys), mask.shape, 'cubic')
+  return images + mask * grain
+
+
 def make_example(
   keys: jax.Array,
   images: jax.Array,
   maps: jax.Array,
   sigma_fraction: float,
   upscale: int = 1,
-  softness: float = 0.0,
-  natural_share: float = 0.0,
+  likeness: Likeness = AS_IN_THE_PAPER,
 ) -> dict[str, jax.Array]:
   """Builds the proxy task's inputs and target for a batch (paper 3.2, Fig. 2).
 
@@ -211,19 +275,22 @@ def make_example(
     maps: uint8 [b, s, s], semantic maps.
     sigma_fraction: blur of the appearance condition as a share of the side.
     upscale: how many times larger the target is than the inputs.
-    softness: of the recoloured foregrounds, see `soften`; 0 leaves them sharp.
-    natural_share: how likely a picture is recoloured naturally, see `recolour`.
+    likeness: of recoloured foregrounds to painted faces.
 
   Returns:
     `target` [b, s, s, 3], `mask` [b, s, s, 1]; and at s / upscale: `recoloured` [.., 3],
     `condition` [.., 3], `input_mask` [.., 1] (shares of covered pixels where upscale > 1).
   """
   mask = foreground_mask(maps)
-  recoloured = jax.vmap(functools.partial(recolour, natural_share=natural_share))(
-    keys, images, mask
-  )
-  if softness:
-    recoloured = soften(keys, recoloured, mask, softness)
+  colour = functools.partial(recolour, natural_share=likeness.natural_share)
+  recoloured = jax.vmap(colour)(keys, images, mask)
+  if likeness.softness:
+    recoloured = soften(keys, recoloured, mask, likeness.softness)
+  if likeness.rim:
+    width = max(1, round(likeness.rim * images.shape[1]))
+    recoloured, mask = grow(keys, recoloured, mask, width)
+  if likeness.grain:
+    recoloured = roughen(keys, recoloured, mask, likeness.grain)
   return {
     'target': images,
     'mask': mask,

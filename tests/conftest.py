@@ -15,6 +15,8 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import pathlib
+import shutil
+import tempfile
 
 import jax
 import pytest
@@ -22,6 +24,21 @@ from PIL import Image
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_debug_key_reuse', True)
+
+
+def pytest_configure(config):
+  """Keeps compiled programs for other tests of this process: compiling takes most of the time.
+
+  Each process has a folder of its own, since half-written programs could be read from a shared one.
+  """
+  config.programs = tempfile.mkdtemp(prefix='anon_jax_programs_')
+  jax.config.update('jax_compilation_cache_dir', config.programs)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+  jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
+
+
+def pytest_unconfigure(config):
+  shutil.rmtree(config.programs, ignore_errors=True)
 
 
 @pytest.fixture(scope='session')

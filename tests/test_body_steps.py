@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from anon_jax import proxy
 from anon_jax.data import joints
 from anon_jax.data.procedural import ProceduralBodies
 from anon_jax.losses.diffaugment import ZHAO_2020
@@ -45,7 +46,7 @@ def _anonymize(sigma):
 
 def _harmonize(upscale):
   generator = HarmonizationNet(BLENDER['tiny'], upscale)
-  options = HarmonizeOptions(HEIGHT, upscale, aspect=2, softness=0.02)
+  options = HarmonizeOptions(HEIGHT, upscale, aspect=2, likeness=proxy.Likeness(softness=0.02))
   return make_harmonize_stage(generator, MultiScaleDiscriminator(1, 8, 2), options)
 
 

@@ -30,7 +30,7 @@ def test_a_foreground_that_misses_part_of_the_box_is_not_believed():
 @pytest.mark.parametrize(('reach', 'action'), [(0.25, 'synthesized'), (0.15, 'filled')])
 def test_the_foreground_has_to_cover_seven_tenths_of_the_box(reach, action):
   # without landmarks a crop's side is the box's by 0.6: the ellipse has 0.7 * 0.6 / 2 = 0.21 of it
-  # as its radius; S's disc, of `reach`, is grown by 0.015
+  # as its radius; S's disc, of `reach`, is grown by 0.025
   assert _replaced(Fake(reach=reach))[0] == action
 
 

@@ -186,9 +186,73 @@ def test_examples_are_softened_where_that_is_asked_for():
   def keys():
     return jax.random.split(jax.random.key(0), 2)
 
-  sharp, soft = (proxy.make_example(keys(), images, maps, 0.07, softness=s) for s in (0.0, 0.05))
+  sharp, soft = (
+    proxy.make_example(keys(), images, maps, 0.07, likeness=proxy.Likeness(softness=s))
+    for s in (0.0, 0.05)
+  )
   wanted = proxy.soften(keys(), sharp['recoloured'], sharp['mask'], 0.05)
   np.testing.assert_array_equal(soft['recoloured'], wanted)
   assert (sharp['recoloured'] != wanted).any()
   for name in ('target', 'condition', 'mask'):
     np.testing.assert_array_equal(soft[name], sharp[name])
+
+
+def test_a_foreground_grows_by_a_rim_of_its_own_colour_that_hides_what_was_there():
+  disc = np.asarray(_disc())[..., 0]
+  mask = jnp.broadcast_to(_disc(), (3, 32, 32, 1))
+  around = jnp.stack([_picture(i) for i in range(3)])
+  flat = jnp.where(mask > 0, 0.3, around)
+  grown, wide = proxy.grow(jax.random.split(jax.random.key(0), 3), flat, mask, 3)
+  want = scipy.ndimage.binary_dilation(disc > 0, np.ones((3, 3)), iterations=3)
+  np.testing.assert_array_equal(np.asarray(wide)[..., 0] > 0, np.stack([want] * 3))
+  np.testing.assert_allclose(np.asarray(grown)[:, want], 0.3, atol=1e-5)
+  np.testing.assert_array_equal(np.asarray(grown)[:, ~want], np.asarray(flat)[:, ~want])
+
+
+def test_detail_fades_towards_the_rim_by_another_share_in_each_picture_and_not_in_the_middle():
+  mask = jnp.broadcast_to(_disc(64), (4, 64, 64, 1))
+  noise = jnp.broadcast_to(_picture(side=64), (4, 64, 64, 3))
+  grown, _ = proxy.grow(jax.random.split(jax.random.key(1), 4), noise, mask, 2)
+  distance = scipy.ndimage.distance_transform_edt(np.asarray(mask)[0, ..., 0])
+  middle, edge = distance > 8, distance == 1
+  np.testing.assert_allclose(np.asarray(grown)[:, middle], np.asarray(noise)[:, middle], atol=1e-4)
+  left = np.asarray(grown)[:, edge].std(axis=(1, 2)) / np.asarray(noise)[:, edge].std(axis=(1, 2))
+  assert left.max() < 1
+  assert left.max() - left.min() > 0.2
+
+
+def test_grain_lies_in_the_foreground_alone_and_is_of_another_strength_in_each_picture():
+  mask = jnp.broadcast_to(_disc(64), (6, 64, 64, 1))
+  rough = np.asarray(
+    proxy.roughen(jax.random.split(jax.random.key(2), 6), jnp.zeros((6, 64, 64, 3)), mask, 0.1)
+  )
+  inner = np.asarray(_disc(64))[..., 0] > 0
+  assert not rough[:, ~inner].any()
+  np.testing.assert_array_equal(rough[..., 0], rough[..., 2])  # grey
+  strengths = rough[:, inner].std(axis=(1, 2))
+  assert 0 < strengths.min() < 0.04
+  assert 0.05 < strengths.max() < 0.12
+  # two pixels wide: neighbours are alike, pixels four apart are not
+  near, far = ((rough[:, :, k:, 0] * rough[:, :, :-k, 0])[:, 20:44, 16:44].mean() for k in (1, 4))
+  assert near > 4 * abs(far)
+
+
+def test_examples_get_a_rim_and_grain_and_their_targets_stay():
+  images = jnp.stack([_picture(i) for i in range(2)])
+  maps = jnp.broadcast_to(_disc()[..., 0], (2, 32, 32)).astype(jnp.uint8)
+
+  def example(**more):
+    keys = jax.random.split(jax.random.key(0), 2)
+    return proxy.make_example(keys, images, maps, 0.07, likeness=proxy.Likeness(**more))
+
+  plain, rimmed, both = example(), example(rim=0.06), example(rim=0.06, grain=0.1)
+  keys = jax.random.split(jax.random.key(0), 2)
+  grown, wide = proxy.grow(keys, plain['recoloured'], plain['mask'], 2)
+  np.testing.assert_array_equal(rimmed['recoloured'], grown)
+  for name in ('mask', 'input_mask'):
+    np.testing.assert_array_equal(rimmed[name], wide)
+    np.testing.assert_array_equal(both[name], wide)
+  keys = jax.random.split(jax.random.key(0), 2)
+  np.testing.assert_array_equal(both['recoloured'], proxy.roughen(keys, grown, wide, 0.1))
+  for name in ('target', 'condition'):
+    np.testing.assert_array_equal(both[name], plain[name])

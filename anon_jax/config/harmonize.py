@@ -35,6 +35,18 @@ FIELDS: dict[str, Field] = {
     'A paints it; the others get any colour.',
     **between(0.0, 1.0),
   ),
+  'rim': Field(
+    0.0,
+    'How far a foreground is grown, as a share of the side, by a rim without detail, as what is '
+    'replaced of a face is; 0 for not at all.',
+    **between(0.0, 0.1),
+  ),
+  'grain': Field(
+    0.0,
+    'Standard deviation of the coarsest dots in a recoloured foreground, in [-1, 1], for an A that '
+    'paints dots; 0 for none.',
+    **between(0.0, 0.5),
+  ),
   'feather': Field(
     2, 'Rim inside the foreground over which H fades in, in output pixels.', **between(0, 32)
   ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from anon_jax import proxy
 from anon_jax import train as training
 from anon_jax.config import bodies
 from anon_jax.evaluation import harmonization, report
@@ -59,8 +60,7 @@ def options_of(config: Any) -> dict[str, Any]:
     'image_size': config.image_size,
     'aspect': bodies.aspect_of(config),
     'sigma_fraction': config.condition_sigma,
-    'softness': config.softness,
-    'natural_share': config.natural_share,
+    'likeness': proxy.Likeness(*(config[name] for name in proxy.Likeness._fields)),
     'feather': config.feather,
     'adversarial_weight': config.adversarial_weight,
     'perceptual_weight': config.perceptual_weight,

@@ -28,8 +28,9 @@ class BodyAnonymizer:
   """Stands in for an `Anonymizer` where requests have bodies.
 
   Each pixel of each mask, and of a rim around it, is replaced before faces are: what replaces faces
-  never sees one. A face whose oval lies in bodies (95 % of it) was replaced with them; all others
-  become what they would without bodies, and bodies lie over them.
+  never sees one. A face whose oval lies in bodies (95 % of it) was replaced with them, and what is
+  left of the oval is filled; all others become what they would without bodies, and bodies lie over
+  them.
 
   Args:
     faces: anonymizes the faces.
@@ -91,6 +92,8 @@ class BodyAnonymizer:
       [_is_inside(face, mask) for face in request.faces]
       for request, mask in zip(requests, taken, strict=True)
     ]
+    for request, *each in zip(requests, inside, images, taken, strict=True):
+      _fill_rims(request.faces, *each)
     rest = [_without(*each) for each in zip(requests, images, inside, strict=True)]
     results = []
     for place, done in enumerate(self._faces.anonymize_many(rest)):
@@ -148,17 +151,33 @@ def _union(shape: tuple[int, ...], wide: Sequence[Wide]) -> np.ndarray:
 
 def _is_inside(face: Face, taken: np.ndarray) -> bool:
   """Tells whether a face, the oval in its box, lies in what is taken as far as the picture goes."""
+  oval = _oval(face, taken.shape)
+  return bool(oval.any() and taken[oval].mean() >= _INSIDE)
+
+
+def _fill_rims(
+  faces: Sequence[Face], inside: Sequence[bool], image: np.ndarray, taken: np.ndarray
+) -> None:
+  """Fills in place what of the faces that bodies took no body covers, and takes that, too."""
+  for face, is_inside in zip(faces, inside, strict=True):
+    if is_inside:
+      rim = _oval(face, taken.shape) & ~taken
+      image[rim] = covering.FILL
+      taken |= rim
+
+
+def _oval(face: Face, shape: tuple[int, ...]) -> np.ndarray:
+  """Returns the oval in a face's box, as far as the picture goes, as bool [h, w]."""
   left, top, right, bottom = face.box
-  height, width = taken.shape
+  height, width = shape
   columns = np.arange(max(0, math.floor(left)), min(width, math.ceil(right)))
   rows = np.arange(max(0, math.floor(top)), min(height, math.ceil(bottom)))
-  if not len(columns) or not len(rows):
-    return False
-  x = (2 * columns + 1 - left - right) / (right - left)
-  y = (2 * rows + 1 - top - bottom) / (bottom - top)
-  oval = x**2 + y[:, None] ** 2 <= 1
-  part = taken[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-  return bool(oval.any() and part[oval].mean() >= _INSIDE)
+  oval = np.zeros(shape, bool)
+  if len(columns) and len(rows):
+    x = (2 * columns + 1 - left - right) / (right - left)
+    y = (2 * rows + 1 - top - bottom) / (bottom - top)
+    oval[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = x**2 + y[:, None] ** 2 <= 1
+  return oval
 
 
 def _without(request: Request, image: np.ndarray, inside: Sequence[bool]) -> Request:

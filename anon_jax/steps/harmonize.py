@@ -31,8 +31,7 @@ class HarmonizeOptions:
     upscale: target side over input side.
     sigma_fraction: blur of the appearance condition as a share of the side, or of the height.
     feather: rim inside the mask, in pixels, over which H fades in.
-    softness: blur of the softest recoloured foreground, as a share of the side; 0 for none.
-    natural_share: share of pictures that are recoloured to what another face may look like.
+    likeness: of recoloured foregrounds to painted faces.
     adversarial_weight: weight of the LSGAN term of eq. 2.
     perceptual_weight: weight of the perceptual term.
     l1_weight: weight of the L1 term.
@@ -50,8 +49,7 @@ class HarmonizeOptions:
   upscale: int = 1
   sigma_fraction: float = 0.07
   feather: int = 2
-  softness: float = 0.0
-  natural_share: float = 0.0
+  likeness: proxy.Likeness = proxy.AS_IN_THE_PAPER
   adversarial_weight: float = 1.0
   perceptual_weight: float = 10.0
   l1_weight: float = 10.0
@@ -196,9 +194,7 @@ class Harmonize:
     # By position in the data set, not by row: samples then do not depend on the batch.
     keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(batch['index'])
     images, o = to_signed(batch['image']), self.o
-    ex = proxy.make_example(
-      keys, images, batch['map'], o.sigma_fraction, o.upscale, o.softness, o.natural_share
-    )
+    ex = proxy.make_example(keys, images, batch['map'], o.sigma_fraction, o.upscale, o.likeness)
     # The target with the rim that every output has: without it D_H could tell by the rim alone.
     ex['reachable'] = harmonization.composite(
       images, images, ex['condition'], ex['mask'], o.feather

@@ -86,14 +86,13 @@ class _HarmonizeVideo(Harmonize):
     images = to_signed(batch['image'].reshape(-1, *batch['image'].shape[2:]))
     maps = batch['map'].reshape(-1, *batch['map'].shape[2:])
     own = jnp.repeat(keys[:, 0], frames)
-    ex = proxy.make_example(
-      own, images, maps, o.sigma_fraction, softness=o.softness, natural_share=o.natural_share
-    )
+    ex = proxy.make_example(own, images, maps, o.sigma_fraction, likeness=o.likeness)
     if o.drift:
-      recolour = jax.vmap(functools.partial(proxy.recolour, natural_share=o.natural_share))
-      others = recolour(jnp.repeat(keys[:, 1], frames), images, ex['mask'])
+      recolour = jax.vmap(functools.partial(proxy.recolour, natural_share=o.likeness.natural_share))
+      mask = proxy.foreground_mask(maps)  # not the rim, of which the original would return
+      others = recolour(jnp.repeat(keys[:, 1], frames), images, mask)
       share = jnp.tile(jnp.linspace(0, o.drift, frames), clips)[:, None, None, None]
-      ex['recoloured'] += share * (others - ex['recoloured'])
+      ex['recoloured'] += share * mask * (others - ex['recoloured'])
     ex['reachable'] = harmonization.composite(
       images, images, ex['condition'], ex['mask'], o.feather
     )

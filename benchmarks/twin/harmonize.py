@@ -28,9 +28,9 @@ class Harmonize(Stage):
   ):
     super().__init__(nets, options, device)
     o = self.options
-    asked = {name: o[name] for name in ('upscale', 'softness', 'natural_share')}
-    if asked != {'upscale': 1, 'softness': 0, 'natural_share': 0}:
-      raise ValueError(f'{asked}; the twin has an upscale of 1 and none of the others.')
+    asked = {name: o[name] for name in ('upscale', 'likeness')}
+    if asked['upscale'] != 1 or any(asked['likeness']):
+      raise ValueError(f'{asked}; the twin has an upscale of 1 and recolours as the paper does.')
     self.tap_weights = tuple(tap_weights)
     self.train('generator', o['generator_lr'])
     self.train('discriminator', o['discriminator_lr'], averaged=False)
