@@ -92,8 +92,8 @@ class BodyAnonymizer:
       [_is_inside(face, mask) for face in request.faces]
       for request, mask in zip(requests, taken, strict=True)
     ]
-    for request, *each in zip(requests, inside, images, taken, strict=True):
-      _fill_rims(request.faces, *each)
+    for place, request in enumerate(requests):
+      _fill_rims(request.faces, inside[place], images[place], taken[place])
     rest = [_without(*each) for each in zip(requests, images, inside, strict=True)]
     results = []
     for place, done in enumerate(self._faces.anonymize_many(rest)):
