@@ -115,6 +115,16 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
   )
   convert.set_defaults(run=_convert)
   _add_export(actions)
+  mean = actions.add_parser(
+    'mean',
+    help='write networks midway between those of two folders, of which one went on from the other',
+  )
+  mean.add_argument('first', metavar='FIRST', help='what `anon-jax weights export` wrote')
+  mean.add_argument('second', metavar='SECOND', help='the same networks, trained further')
+  mean.add_argument(
+    '-o', '--output', required=True, metavar='FOLDER', help='new, or one that has been exported'
+  )
+  mean.set_defaults(run=_mean)
   verify = actions.add_parser('verify', help='check a folder of trained networks')
   verify.add_argument('folder', metavar='FOLDER', help='what `anon-jax weights export` wrote')
   verify.set_defaults(run=_verify)
@@ -179,6 +189,16 @@ def _export(args: argparse.Namespace) -> int:
   workdirs = [pathlib.Path(workdir).expanduser() for workdir in args.workdir]
   folder = pathlib.Path(args.output).expanduser()
   export.export(workdirs, folder, dtype=args.dtype, face_folder=args.face_folder, best=args.best)
+  return _report(folder)
+
+
+def _mean(args: argparse.Namespace) -> int:
+  # here and not above: it imports jax, and --version or a usage error must not wait for that
+  from anon_jax.inference import export
+
+  paths = (args.first, args.second, args.output)
+  first, second, folder = (pathlib.Path(path).expanduser() for path in paths)
+  export.mean(first, second, folder)
   return _report(folder)
 
 

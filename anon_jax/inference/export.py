@@ -1,8 +1,11 @@
 """From the workdirs of training runs to a folder of trained networks."""
 
+import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
+
+import jax
 
 import anon_jax
 from anon_jax.inference import folders, model_json, weights
@@ -84,23 +87,53 @@ def write_folder(folder: pathlib.Path, sources: Mapping[str, Source], dtype: str
   """
   folder = folder.resolve()
   kept = _kept(folder)
-  contents = {file_of(name): raw for name, (_, raw) in kept.items() if name not in sources}
-  entries = {name: entry for name, (entry, _) in kept.items()}
   for name, source in sources.items():
     try:
-      raw = contents[file_of(name)] = weights.pack(source.params, dtype)
-      entries[name] = _describe(name, source, raw, dtype)
+      raw = weights.pack(source.params, dtype)
+      kept[name] = _describe(name, source, raw, dtype), raw
     except ValueError as error:
       raise WeightsError(f'{name} of {source.workdir}: {error}') from None
-  bodies = {name: isinstance(entry.input, BodyInput) for name, entry in entries.items()}
-  if len(set(bodies.values())) > 1:
-    names = ' and '.join(name for name, of_bodies in bodies.items() if of_bodies)
+  _put(folder, kept)
+
+
+def mean(first: pathlib.Path, second: pathlib.Path, folder: pathlib.Path) -> None:
+  """Writes networks midway between those of two folders, number by number.
+
+  Of use where the second went on training from the first: halfway between, much of what it learned
+  is there, and much of what it lost (Wortsman et al. 2022, "Model soups"). Networks of two runs
+  that began apart have no such middle.
+
+  Args:
+    first: exported networks.
+    second: the same networks, trained further; what `folder` says of them is what this one says.
+    folder: a new or empty one, or one that was exported before, whose other networks stay.
+
+  Raises:
+    InferenceError: the folders hold other networks, or networks that are built or used differently.
+    WeightsError: a damaged folder.
+  """
+  here, there = (_kept(path.resolve()) for path in (first, second))
+  if not here or here.keys() != there.keys():
+    names = [', '.join(sorted(each)) or 'nothing' for each in (here, there)]
     raise InferenceError(
-      f'{names} would be of bodies and the other networks in {folder} of faces; export them into '
-      'folders of their own.'
+      f'{first} holds {names[0]}, {second} holds {names[1]}; give two folders of the same networks.'
     )
-  contents[weights.DESCRIPTION] = model_json.write(entries, anon_jax.__version__)
-  folders.put(folder, contents, weights.load_networks)
+  for name, (old, _) in here.items():
+    new = there[name][0]
+    if (old.architecture, old.input) != (new.architecture, new.input):
+      raise InferenceError(
+        f'{name} of {first} and of {second} are built or used differently; give folders of which '
+        'the second went on training from the first.'
+      )
+  loaded = [weights.load_networks(path.resolve()) for path in (first, second)]
+  folder = folder.resolve()
+  kept = _kept(folder)
+  for name, (entry, _) in there.items():
+    params = jax.tree.map(lambda a, b: (a + b) / 2, *(each[name].params for each in loaded))
+    raw = weights.pack(params, entry.dtype)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    kept[name] = dataclasses.replace(entry, sha256=sha256, bytes=len(raw)), raw
+  _put(folder, kept)
 
 
 def describe_anew(folder: pathlib.Path, changed: Mapping[str, Entry]) -> None:
@@ -111,8 +144,25 @@ def describe_anew(folder: pathlib.Path, changed: Mapping[str, Entry]) -> None:
   """
   folder = folder.resolve()
   kept = _kept(folder)
-  contents = {file_of(name): raw for name, (_, raw) in kept.items()}
-  entries = {name: entry for name, (entry, _) in kept.items()} | dict(changed)
+  _put(folder, kept | {name: (entry, kept[name][1]) for name, entry in changed.items()})
+
+
+def _put(folder: pathlib.Path, networks: Mapping[str, tuple[Entry, bytes]]) -> None:
+  """Writes a folder of networks and what is said of them.
+
+  Raises:
+    InferenceError: some are of faces and some of bodies.
+    WeightsError: the folder could not be loaded again.
+  """
+  bodies = {name: isinstance(entry.input, BodyInput) for name, (entry, _) in networks.items()}
+  if len(set(bodies.values())) > 1:
+    names = ' and '.join(name for name, of_bodies in bodies.items() if of_bodies)
+    raise InferenceError(
+      f'{names} would be of bodies and the other networks in {folder} of faces; export them into '
+      'folders of their own.'
+    )
+  contents = {file_of(name): raw for name, (_, raw) in networks.items()}
+  entries = {name: entry for name, (entry, _) in networks.items()}
   contents[weights.DESCRIPTION] = model_json.write(entries, anon_jax.__version__)
   folders.put(folder, contents, weights.load_networks)
 
