@@ -177,14 +177,14 @@ def _light(key: jax.Array, shape: tuple[int, ...], strength: jax.Array | float) 
 
 
 def _into_gamut(chroma: jax.Array, luma: jax.Array) -> jax.Array:
-  """Pales pixels until they are in [0, 1]; clipping would wipe out the face's detail."""
+  """Pales a pixel until it is a colour in [0, 1]; clipping would wipe out the face's detail."""
   room = jnp.where(chroma > 0, 1 - luma, luma)
   share = jnp.min(room / jnp.maximum(jnp.abs(chroma), 1e-6), axis=-1, keepdims=True)
   return chroma * jnp.minimum(share, 1.0)
 
 
 def shrink(images: jax.Array, factor: int) -> jax.Array:
-  """Averages [b, h, w, c] over squares of `factor` pixels."""
+  """Averages [b, h, w, c] over squares of `factor` pixels; h and w are multiples of it."""
   if factor == 1:
     return images
   b, h, w, c = images.shape
